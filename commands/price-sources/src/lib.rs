@@ -1,0 +1,1 @@
+//! nsl-price-sources

@@ -1,0 +1,1 @@
+//! nsl-local-services
