@@ -1,1 +1,24 @@
-//! nsl-schemas
+//! The published language of the Neo Service Layer: what crosses a border, and nothing else.
+//!
+//! Commands, events, jobs, stream messages, their envelope and signed bytes, subjects, error codes. Pure: no I/O,
+//! no clock, no randomness. Numbers that may pass 2^53 are decimal strings; there are no floats.
+
+pub mod authority;
+pub mod bytes;
+pub mod canonical;
+pub mod command;
+pub mod envelope;
+pub mod errors;
+pub mod event;
+pub mod ids;
+pub mod job;
+pub mod nkey;
+pub mod number;
+pub mod outcome;
+pub mod policy;
+pub mod price;
+pub mod query;
+pub mod result;
+pub mod streams;
+pub mod subject;
+pub mod token;

@@ -1,0 +1,21 @@
+//! The event of a `rejection` stream: an authenticated command to which a rule said no (D5). It has a stream of its own
+//! so that it moves no aggregate's version.
+
+use serde::{Deserialize, Serialize};
+
+/// The aggregate type of rejection streams.
+pub const AGGREGATE: &str = "rejection";
+/// The event's name.
+pub const NAME: &str = "command-rejected";
+
+/// `command-rejected`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CommandRejected {
+    /// The command's subject.
+    pub subject: String,
+    /// Which rule, see [`crate::errors`].
+    pub code: String,
+    /// What happened.
+    pub message: String,
+}

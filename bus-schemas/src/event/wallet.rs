@@ -1,0 +1,222 @@
+//! Events of a `wallet`.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::events;
+use crate::bytes::{Base64, Sha256};
+use crate::command::wallet::{RequestTransfer, VmState};
+use crate::number::Datoshi;
+use crate::outcome::{BirthCertificate, SealedKey, SignedOutcome};
+use crate::policy::Policy;
+
+events! {
+    /// What happened to a wallet.
+    WalletEvent {
+        /// A client asked for the wallet.
+        CreationRequested = "creation-requested",
+        /// A worker made its key; the wallet is open.
+        KeyCreated = "key-created",
+        /// A worker would not; the wallet may be asked for again.
+        CreationRefused = "creation-refused",
+        /// The owners asked for another policy.
+        PolicyChangeRequested = "policy-change-requested",
+        /// The key is sealed under the new policy, which is in force.
+        PolicyChanged = "policy-changed",
+        /// A worker would not; the old policy stays.
+        PolicyChangeRefused = "policy-change-refused",
+        /// A client asked for a transfer, and the policy allows it.
+        TransferRequested = "transfer-requested",
+        /// A worker signed it; it may be sent.
+        TransferSigned = "transfer-signed",
+        /// A worker would not.
+        TransferRefused = "transfer-refused",
+        /// It is in a block.
+        TransferConfirmed = "transfer-confirmed",
+        /// It can no longer be in a block.
+        TransferExpired = "transfer-expired",
+    }
+}
+
+/// `creation-requested`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CreationRequested {
+    /// The command.
+    pub request_id: Uuid,
+    /// Its hash, which the outcome must name.
+    pub request_sha256: Sha256,
+    /// The first policy.
+    pub policy: Policy,
+}
+
+/// `key-created`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct KeyCreated {
+    /// The command that asked.
+    pub request_id: Uuid,
+    /// The compressed P-256 key, 66 hex digits.
+    pub public_key: String,
+    /// Its Neo N3 address.
+    pub address: String,
+    /// The key, sealed.
+    pub sealed_key: SealedKey,
+    /// The proof of its birth.
+    pub birth_certificate: BirthCertificate,
+    /// The worker's proof of the whole outcome.
+    pub outcome: OutcomeProof,
+}
+
+/// What remains of a [`SignedOutcome`] when its result is spread over the event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OutcomeProof {
+    /// Which worker.
+    pub worker: crate::nkey::PublicKey,
+    /// What it signed.
+    pub statement: crate::outcome::OutcomeStatement,
+    /// Its signature.
+    pub signature: Base64,
+}
+
+impl From<&SignedOutcome> for OutcomeProof {
+    fn from(outcome: &SignedOutcome) -> Self {
+        let SignedOutcome { statement, result: _, worker, signature } = outcome;
+        Self { worker: *worker, statement: statement.clone(), signature: signature.clone() }
+    }
+}
+
+/// `creation-refused`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CreationRefused {
+    /// The command that asked.
+    pub request_id: Uuid,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// Why a worker would not do a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Refusal {
+    /// A stable code.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// The worker's proof.
+    pub outcome: OutcomeProof,
+}
+
+/// `policy-change-requested`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PolicyChangeRequested {
+    /// The command.
+    pub request_id: Uuid,
+    /// Its hash, which the outcome must name.
+    pub request_sha256: Sha256,
+    /// The policy that shall begin.
+    pub policy: Policy,
+}
+
+/// `policy-changed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PolicyChanged {
+    /// The command that asked.
+    pub request_id: Uuid,
+    /// The policy in force.
+    pub policy: Policy,
+    /// The key, sealed under it.
+    pub sealed_key: SealedKey,
+    /// The worker's proof.
+    pub outcome: OutcomeProof,
+}
+
+/// `policy-change-refused`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PolicyChangeRefused {
+    /// The command that asked.
+    pub request_id: Uuid,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// `transfer-requested`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TransferRequested {
+    /// The command.
+    pub request_id: Uuid,
+    /// Its hash, which the outcome must name.
+    pub request_sha256: Sha256,
+    /// What was asked.
+    pub transfer: RequestTransfer,
+    /// The transaction that follows from it, `0x…`.
+    pub tx_hash: String,
+}
+
+/// `transfer-signed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TransferSigned {
+    /// The command that asked.
+    pub request_id: Uuid,
+    /// As the chain shows it, `0x…`.
+    pub tx_hash: String,
+    /// The last block that may hold it.
+    pub valid_until_block: u32,
+    /// The exact bytes to send, witness included.
+    pub transaction: Base64,
+    /// The worker's proof.
+    pub outcome: OutcomeProof,
+}
+
+/// `transfer-refused`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TransferRefused {
+    /// The command that asked.
+    pub request_id: Uuid,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// `transfer-confirmed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TransferConfirmed {
+    /// The command that asked.
+    pub request_id: Uuid,
+    /// As the chain shows it, `0x…`.
+    pub tx_hash: String,
+    /// The block's height.
+    pub block_index: u32,
+    /// As the chain shows it, `0x…`.
+    pub block_hash: String,
+    /// How the VM ended.
+    pub vm_state: VmState,
+    /// What the VM said, when it faulted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<String>,
+    /// What the execution cost.
+    pub gas_consumed_datoshi: Datoshi,
+}
+
+/// `transfer-expired`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TransferExpired {
+    /// The command that asked.
+    pub request_id: Uuid,
+    /// As the chain would show it, `0x…`.
+    pub tx_hash: String,
+    /// The height that was seen without it.
+    pub block_index: u32,
+    /// Why a node refused it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

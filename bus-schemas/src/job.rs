@@ -1,0 +1,91 @@
+//! Work that reactions to events ask for: `nsl.v1.job.<kind>.<class>`. Ids follow from the event, so that a repeat is
+//! the same job.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::authority::GrantChain;
+use crate::bytes::Base64;
+use crate::envelope::SignedCommand;
+use crate::outcome::SealedKey;
+use crate::policy::Policy;
+use crate::token::{AggregateId, Tenant};
+
+/// The only class so far; later classes separate urgent from bulk work.
+pub const CLASS_STANDARD: &str = "standard";
+
+/// A job for the enclave pool. It carries everything by which the worker judges it for itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct EnclaveJob {
+    /// See [`crate::ids::job_id`].
+    pub job_id: Uuid,
+    /// The client's command.
+    pub command: SignedCommand,
+    /// Why the client may issue it.
+    pub authority: GrantChain,
+    /// What to do and with which state.
+    pub task: EnclaveTask,
+}
+
+/// What the enclave is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum EnclaveTask {
+    /// The command is `wallet create`.
+    CreateKey,
+    /// The command is `wallet set-policy`.
+    ReplacePolicy {
+        /// The wallet's key.
+        sealed_key: SealedKey,
+        /// The policy that it is sealed under.
+        policy: Policy,
+    },
+    /// The command is `wallet request-transfer`.
+    SignTransfer {
+        /// The wallet's key.
+        sealed_key: SealedKey,
+        /// The policy that it is sealed under.
+        policy: Policy,
+    },
+}
+
+/// Kinds of [`EnclaveTask`], as in its tag and the job's subject.
+pub const ENCLAVE_KINDS: [&str; 3] = ["create-key", "replace-policy", "sign-transfer"];
+
+impl EnclaveTask {
+    /// The kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::CreateKey => ENCLAVE_KINDS[0],
+            Self::ReplacePolicy { .. } => ENCLAVE_KINDS[1],
+            Self::SignTransfer { .. } => ENCLAVE_KINDS[2],
+        }
+    }
+}
+
+/// Kind of [`SubmitJob`] in the job's subject.
+pub const SUBMIT_KIND: &str = "submit-transaction";
+
+/// A job for the chain relay: get these bytes into a block, or see that they can no longer be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SubmitJob {
+    /// See [`crate::ids::job_id`].
+    pub job_id: Uuid,
+    /// Whose wallet.
+    pub tenant: Tenant,
+    /// Which wallet.
+    pub wallet: AggregateId,
+    /// The transfer's command id.
+    pub request_id: Uuid,
+    /// As the chain shows it, `0x…`.
+    pub tx_hash: String,
+    /// The last block that may hold it.
+    pub valid_until_block: u32,
+    /// The exact bytes.
+    pub transaction: Base64,
+}

@@ -1,0 +1,248 @@
+//! Questions by request-reply on `nsl.v1.qry.<tenant>.<name>` and their answers.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::number::{Amount, Datoshi, PriceE8};
+use crate::policy::Policy;
+use crate::token::{AggregateId, Pair, Venue};
+
+/// Most rows of one answer.
+pub const ROWS_MAX: u32 = 100;
+
+/// Names of the questions.
+pub mod name {
+    /// One wallet.
+    pub const WALLET: &str = "wallet";
+    /// Wallets in order of their ids.
+    pub const WALLETS: &str = "wallets";
+    /// One signing request.
+    pub const SIGNING_REQUEST: &str = "signing-request";
+    /// Signing requests, newest first.
+    pub const SIGNING_REQUESTS: &str = "signing-requests";
+    /// Transactions, newest first.
+    pub const TRANSACTIONS: &str = "transactions";
+    /// The latest price of a pair.
+    pub const PRICE: &str = "price";
+    /// The latest prices.
+    pub const PRICES: &str = "prices";
+    /// How far the read models are.
+    pub const PROJECTIONS: &str = "projections";
+    /// Fees and last block for a transfer.
+    pub const TRANSFER_QUOTE: &str = "transfer-quote";
+    /// Balances of an address, read from the node.
+    pub const BALANCES: &str = "balances";
+}
+
+/// An answer, or why there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply<T> {
+    /// The answer.
+    Ok(T),
+    /// A stable code and what happened.
+    Error {
+        /// See [`crate::errors`].
+        code: String,
+        /// What happened.
+        message: String,
+    },
+}
+
+/// Asks for one thing by its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ById {
+    /// The id.
+    pub id: String,
+    /// Answer only from a state that holds this position, waiting a little for it: a client reads its own writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_position: Option<u64>,
+}
+
+/// Asks for a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PageRequest {
+    /// 1 to [`ROWS_MAX`].
+    pub limit: u32,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// A page of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Page<T> {
+    /// The rows.
+    pub data: Vec<T>,
+    /// Where the next page begins; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A wallet as the read model shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Wallet {
+    /// Its id.
+    pub id: AggregateId,
+    /// `creating`, `open` or `refused`.
+    pub status: String,
+    /// Once open.
+    pub address: Option<String>,
+    /// Once open, 66 hex digits.
+    pub public_key: Option<String>,
+    /// In force, or asked for while creating.
+    pub policy: Policy,
+    /// The aggregate's version.
+    pub version: u64,
+    /// The command that asked for it.
+    pub request_id: Uuid,
+    /// Position of its last event.
+    pub position: u64,
+}
+
+/// A signing request as the read model shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SigningRequest {
+    /// The command that asked.
+    pub id: Uuid,
+    /// Whose wallet.
+    pub wallet: AggregateId,
+    /// `requested`, `signed` or `refused`.
+    pub status: String,
+    /// The asset, `0x…`.
+    pub asset: String,
+    /// The receiver.
+    pub to: String,
+    /// How much.
+    pub amount: Amount,
+    /// The transaction, `0x…`.
+    pub tx_hash: String,
+    /// Why it was refused.
+    pub refusal_code: Option<String>,
+    /// Position of its last event.
+    pub position: u64,
+}
+
+/// A transaction as the read model shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Transaction {
+    /// `0x…`.
+    pub tx_hash: String,
+    /// The command that asked.
+    pub request_id: Uuid,
+    /// Whose wallet.
+    pub wallet: AggregateId,
+    /// `signed`, `confirmed`, `faulted` or `expired`.
+    pub status: String,
+    /// The last block that may hold it.
+    pub valid_until_block: u32,
+    /// Once confirmed.
+    pub block_index: Option<u32>,
+    /// Once confirmed.
+    pub gas_consumed_datoshi: Option<Datoshi>,
+    /// Why it faulted or expired.
+    pub reason: Option<String>,
+    /// Position of its last event.
+    pub position: u64,
+}
+
+/// A price as the read model shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Price {
+    /// The pair.
+    pub pair: Pair,
+    /// Its round.
+    pub round: u64,
+    /// The price.
+    pub price_e8: PriceE8,
+    /// Its confidence.
+    pub confidence_e8: PriceE8,
+    /// The time for which it holds, Unix ms.
+    pub as_of_ms: u64,
+    /// How long a reader may trust it after that.
+    pub age_max_ms: u64,
+    /// The venues that counted.
+    pub sources: Vec<Venue>,
+    /// Position of its event.
+    pub position: u64,
+}
+
+/// How far a projection is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ProjectionStatus {
+    /// Its name.
+    pub name: String,
+    /// The last position it holds.
+    pub position: u64,
+    /// The log's head.
+    pub head: u64,
+    /// Why it stopped, if it did.
+    pub error: Option<String>,
+}
+
+/// Asks what a transfer will cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct QuoteRequest {
+    /// The sender's compressed P-256 key, 66 hex digits.
+    pub public_key: String,
+    /// The NEP-17 contract, as `0x…`.
+    pub asset: String,
+    /// The receiving address.
+    pub to: String,
+    /// In the token's smallest unit.
+    pub amount: Amount,
+}
+
+/// What a transfer costs and how long the answer holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Quote {
+    /// The network.
+    pub network_magic: u32,
+    /// From a dry run.
+    pub system_fee_datoshi: Datoshi,
+    /// Computed from the network's policy values.
+    pub network_fee_datoshi: Datoshi,
+    /// The last block that should hold it.
+    pub valid_until_block: u32,
+    /// The height at which this was said.
+    pub block_count: u32,
+}
+
+/// Asks for the balances of an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BalancesRequest {
+    /// The address.
+    pub address: String,
+}
+
+/// The balance of one asset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Balance {
+    /// The NEP-17 contract, as `0x…`.
+    pub asset: String,
+    /// Its symbol.
+    pub symbol: String,
+    /// Digits behind the point.
+    pub decimals: u8,
+    /// In the smallest unit.
+    pub amount: Amount,
+}
