@@ -85,7 +85,7 @@ pub struct PriceMessage {
     pub round: u64,
     /// The price.
     pub price_e8: PriceE8,
-    /// Half of the width that the accepted observations span around it.
+    /// The largest distance of an accepted observation from the price.
     pub confidence_e8: PriceE8,
     /// The time for which it holds, Unix ms.
     pub as_of_ms: u64,

@@ -29,6 +29,12 @@ pub struct Metadata {
     pub traceparent: Option<String>,
 }
 
+/// An aggregate's events, as the log names them.
+pub trait WireEvent {
+    /// The event's name: the log's `event_type`.
+    fn event_name(&self) -> &'static str;
+}
+
 /// Declares an aggregate's event enum: the name of each event is the log's `event_type` and the subject's last token.
 macro_rules! events {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $event:literal),+ $(,)? }) => {
@@ -43,9 +49,10 @@ macro_rules! events {
         impl $name {
             /// Every event's name.
             pub const NAMES: &'static [&'static str] = &[$($event),+];
+        }
 
-            /// The event's name.
-            pub fn name(&self) -> &'static str {
+        impl crate::event::WireEvent for $name {
+            fn event_name(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $event),+ }
             }
         }

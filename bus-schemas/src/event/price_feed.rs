@@ -34,7 +34,7 @@ pub struct RoundRecorded {
     pub as_of_ms: u64,
     /// The price.
     pub price_e8: PriceE8,
-    /// Half of the width that the accepted observations span around it.
+    /// The largest distance of an accepted observation from the price.
     pub confidence_e8: PriceE8,
     /// Every input with its verdict.
     pub observations: Vec<JudgedObservation>,

@@ -1,0 +1,41 @@
+//! `grant`: the tenant root lets a key issue commands. A later grant of the same key takes the place of the earlier.
+
+use nsl_schemas::authority::{Quorum, SCOPES_MAX};
+use nsl_schemas::command::authority::{AuthorityCommand, Grant};
+use nsl_schemas::errors;
+use nsl_schemas::event::authority::{AuthorityEvent, IssuerGranted};
+use nsl_schemas::token::TOKEN_BYTES_MAX;
+
+use super::{Authority, ISSUERS_MAX};
+use crate::decision::{Order, Rejection};
+
+impl Authority {
+    pub(super) fn grant(
+        &self,
+        order: &Order<AuthorityCommand>,
+        command: &Grant,
+    ) -> Result<Vec<AuthorityEvent>, Rejection> {
+        let invalid = |message: &str| Err(Rejection::new(errors::STATEMENT_INVALID, message));
+        let statement = &command.grant.statement;
+        let Some(root) = &self.root else {
+            return Err(Rejection::new(errors::ROOT_MISSING, "the tenant has no root key"));
+        };
+        if statement.genesis_sha256 != order.facts.genesis.sha256 {
+            return invalid("the statement is for another genesis manifest");
+        }
+        if statement.tenant != order.tenant {
+            return invalid("the statement is for another tenant");
+        }
+        if !command.grant.is_signed_by(&Quorum { threshold: 1, keys: vec![root.statement.key] }) {
+            return invalid("the statement is not signed by the tenant root");
+        }
+        if statement.scopes.len() > SCOPES_MAX || statement.label.len() > TOKEN_BYTES_MAX {
+            return Err(Rejection::new(errors::LIMIT_EXCEEDED, "a grant has at most 32 scopes and a label of 64 bytes"));
+        }
+        let is_new = !self.grants.contains_key(&statement.key.to_string());
+        if is_new && self.grants.len() >= ISSUERS_MAX {
+            return Err(Rejection::new(errors::LIMIT_EXCEEDED, "a tenant has at most 10,000 issuers"));
+        }
+        Ok(vec![IssuerGranted { grant: command.grant.clone() }.into()])
+    }
+}

@@ -1,0 +1,57 @@
+//! A tenant's authority: its root key, named by the genesis quorum, and the keys that the root lets issue commands.
+
+mod grant;
+mod register_root;
+
+use std::collections::BTreeMap;
+
+use nsl_schemas::authority::{GrantChain, IssuerGrant, Signed, TenantRoot};
+use nsl_schemas::command::authority::AuthorityCommand;
+use nsl_schemas::event::authority::AuthorityEvent;
+use nsl_schemas::nkey::PublicKey;
+use serde::{Deserialize, Serialize};
+
+use crate::decision::{Order, Rejection, host_aggregate};
+
+/// Most issuers of one tenant: each is held in memory by every processor.
+pub const ISSUERS_MAX: usize = 10_000;
+
+/// The state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Authority {
+    root: Option<Signed<TenantRoot>>,
+    /// The newest grant of each key, by its text.
+    grants: BTreeMap<String, Signed<IssuerGrant>>,
+}
+
+host_aggregate!(Authority, "authority", AuthorityCommand, AuthorityEvent);
+
+impl Authority {
+    /// Decides a command.
+    pub fn decide(&self, order: &Order<AuthorityCommand>) -> Result<Vec<AuthorityEvent>, Rejection> {
+        match &order.body {
+            AuthorityCommand::RegisterRoot(command) => self.register_root(order, command),
+            AuthorityCommand::Grant(command) => self.grant(order, command),
+        }
+    }
+
+    /// Applies a recorded event.
+    pub fn evolve(&mut self, event: AuthorityEvent) {
+        match event {
+            AuthorityEvent::GenesisRecorded(_) => {}
+            AuthorityEvent::RootRegistered(event) => self.root = Some(event.root),
+            AuthorityEvent::IssuerGranted(event) => {
+                self.grants.insert(event.grant.statement.key.to_string(), event.grant);
+            }
+        }
+    }
+
+    /// The links by which `issuer` may issue commands, if it has a grant.
+    pub fn chain(&self, issuer: &PublicKey) -> Option<GrantChain> {
+        let (root, grant) = (self.root.as_ref()?, self.grants.get(&issuer.to_string())?);
+        Some(GrantChain { root: root.clone(), grant: grant.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! What every decision is given and what it may answer.
+
+use std::sync::Arc;
+
+use nsl_schemas::authority::GenesisManifest;
+use nsl_schemas::bytes::Sha256;
+use nsl_schemas::errors::ErrorCode;
+use nsl_schemas::event::WireEvent;
+use nsl_schemas::token::{AggregateId, Tenant};
+use nsl_verify::attestation::TrustRoot;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A rule said no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Rejection {
+    /// Which rule.
+    pub code: ErrorCode,
+    /// What happened, for people.
+    pub message: String,
+}
+
+impl Rejection {
+    /// A rejection by `code`.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// What a decision knows apart from the aggregate: established by the shell before it decides.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Event 1 of the log.
+    pub genesis: Arc<Genesis>,
+    /// Whether the worker that signed the outcome at hand is registered; false where none is at hand.
+    pub worker_is_registered: bool,
+}
+
+/// The manifest with what follows from it.
+#[derive(Debug)]
+pub struct Genesis {
+    /// The manifest.
+    pub manifest: GenesisManifest,
+    /// Its hash.
+    pub sha256: Sha256,
+    /// Where workers' attestation chains must end.
+    pub trust_root: TrustRoot,
+}
+
+/// A command as an aggregate receives it.
+#[derive(Debug, Clone)]
+pub struct Order<C> {
+    /// Whose aggregate.
+    pub tenant: Tenant,
+    /// Its id within the tenant.
+    pub id: AggregateId,
+    /// The command's id.
+    pub command_id: Uuid,
+    /// The hash of the signed request.
+    pub request_sha256: Sha256,
+    /// When its issuer signed it, Unix ms.
+    pub issued_at_ms: u64,
+    /// When it is decided, Unix ms.
+    pub now_ms: u64,
+    /// The typed payload.
+    pub body: C,
+    /// What else is known.
+    pub facts: Facts,
+}
+
+/// An event of the published language, hosted as a cqrs-es domain event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Recorded<E>(pub E);
+
+impl<E> cqrs_es::DomainEvent for Recorded<E>
+where
+    E: WireEvent + Serialize + for<'de> Deserialize<'de> + Clone + PartialEq + std::fmt::Debug + Send + Sync,
+{
+    fn event_type(&self) -> String {
+        self.0.event_name().to_owned()
+    }
+
+    fn event_version(&self) -> String {
+        nsl_schemas::event::VERSION.to_owned()
+    }
+}
+
+/// Hosts a pure aggregate as a `cqrs_es::Aggregate`: decide, then write each event through the sink.
+macro_rules! host_aggregate {
+    ($state:ty, $type:literal, $command:ty, $event:ty) => {
+        impl cqrs_es::Aggregate for $state {
+            const TYPE: &'static str = $type;
+            type Command = crate::decision::Order<$command>;
+            type Event = crate::decision::Recorded<$event>;
+            type Error = crate::decision::Rejection;
+            type Services = ();
+
+            async fn handle(
+                &mut self,
+                order: Self::Command,
+                (): &Self::Services,
+                sink: &cqrs_es::event_sink::EventSink<Self>,
+            ) -> Result<(), Self::Error> {
+                for event in self.decide(&order)? {
+                    sink.write(crate::decision::Recorded(event), self).await;
+                }
+                Ok(())
+            }
+
+            fn apply(&mut self, event: Self::Event) {
+                self.evolve(event.0);
+            }
+        }
+    };
+}
+pub(crate) use host_aggregate;

@@ -1,0 +1,160 @@
+//! A wallet: a Neo N3 account whose key is born, sealed and used in the enclave under a policy.
+
+mod create;
+mod outcome;
+mod record_confirmation;
+mod record_expiry;
+mod record_outcome;
+mod request_transfer;
+mod set_policy;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nsl_schemas::bytes::Sha256;
+use nsl_schemas::command::wallet::{RequestTransfer, WalletCommand};
+use nsl_schemas::errors;
+use nsl_schemas::event::wallet::WalletEvent;
+use nsl_schemas::outcome::SealedKey;
+use nsl_schemas::policy::Policy;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::decision::{Order, Rejection, host_aggregate};
+
+/// Most transfers of one wallet that may be under way: bounds the state, and with it every load and copy of it.
+pub const OPEN_TRANSFERS_MAX: usize = 256;
+
+/// The state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Wallet {
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+enum Phase {
+    /// Never asked for, or refused by the enclave.
+    #[default]
+    Absent,
+    /// Asked for; a worker has the job.
+    Creating { request: Request, policy: Arc<Policy> },
+    /// The key exists.
+    Open(Box<OpenWallet>),
+}
+
+/// A command whose outcome is awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Request {
+    id: Uuid,
+    sha256: Sha256,
+}
+
+/// The state of a wallet with a key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenWallet {
+    public_key: String,
+    policy: Arc<Policy>,
+    sealed_key: Arc<SealedKey>,
+    policy_change: Option<(Request, Arc<Policy>)>,
+    transfers: BTreeMap<Uuid, Transfer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Transfer {
+    /// A worker has the job.
+    Requested { request: Request, transfer: Arc<RequestTransfer>, tx_hash: Arc<str> },
+    /// The relay has the job.
+    Signed { tx_hash: Arc<str>, valid_until_block: u32 },
+}
+
+host_aggregate!(Wallet, "wallet", WalletCommand, WalletEvent);
+
+impl Wallet {
+    /// Decides a command.
+    pub fn decide(&self, order: &Order<WalletCommand>) -> Result<Vec<WalletEvent>, Rejection> {
+        match &order.body {
+            WalletCommand::Create(command) => self.create(order, command),
+            WalletCommand::SetPolicy(command) => self.open()?.set_policy(order, command),
+            WalletCommand::RequestTransfer(command) => self.open()?.request_transfer(order, command),
+            WalletCommand::RecordOutcome(command) => self.record_outcome(order, command),
+            WalletCommand::RecordConfirmation(command) => self.open()?.record_confirmation(command),
+            WalletCommand::RecordExpiry(command) => self.open()?.record_expiry(command),
+        }
+    }
+
+    fn open(&self) -> Result<&OpenWallet, Rejection> {
+        match &self.phase {
+            Phase::Absent => Err(Rejection::new(errors::WALLET_UNKNOWN, "there is no such wallet")),
+            Phase::Creating { .. } => Err(Rejection::new(errors::WALLET_NOT_OPEN, "the wallet's key is being made")),
+            Phase::Open(open) => Ok(open),
+        }
+    }
+
+    /// The key and policy by which a worker may sign, once the wallet is open.
+    pub fn signing_state(&self) -> Option<(&SealedKey, &Policy)> {
+        match &self.phase {
+            Phase::Open(open) => Some((&open.sealed_key, &open.policy)),
+            Phase::Absent | Phase::Creating { .. } => None,
+        }
+    }
+
+    /// Applies a recorded event.
+    pub fn evolve(&mut self, event: WalletEvent) {
+        match event {
+            WalletEvent::CreationRequested(event) => {
+                let request = Request { id: event.request_id, sha256: event.request_sha256 };
+                self.phase = Phase::Creating { request, policy: Arc::new(event.policy) };
+            }
+            WalletEvent::KeyCreated(event) => {
+                if let Phase::Creating { policy, .. } = &self.phase {
+                    self.phase = Phase::Open(Box::new(OpenWallet {
+                        public_key: event.public_key,
+                        policy: Arc::clone(policy),
+                        sealed_key: Arc::new(event.sealed_key),
+                        policy_change: None,
+                        transfers: BTreeMap::new(),
+                    }));
+                }
+            }
+            WalletEvent::CreationRefused(_) => self.phase = Phase::Absent,
+            event => {
+                if let Phase::Open(open) = &mut self.phase {
+                    open.evolve(event);
+                }
+            }
+        }
+    }
+}
+
+impl OpenWallet {
+    fn evolve(&mut self, event: WalletEvent) {
+        match event {
+            WalletEvent::CreationRequested(_) | WalletEvent::KeyCreated(_) | WalletEvent::CreationRefused(_) => {}
+            WalletEvent::PolicyChangeRequested(event) => {
+                let request = Request { id: event.request_id, sha256: event.request_sha256 };
+                self.policy_change = Some((request, Arc::new(event.policy)));
+            }
+            WalletEvent::PolicyChanged(event) => {
+                self.policy_change = None;
+                self.policy = Arc::new(event.policy);
+                self.sealed_key = Arc::new(event.sealed_key);
+            }
+            WalletEvent::PolicyChangeRefused(_) => self.policy_change = None,
+            WalletEvent::TransferRequested(event) => {
+                let request = Request { id: event.request_id, sha256: event.request_sha256 };
+                let (transfer, tx_hash) = (Arc::new(event.transfer), event.tx_hash.into());
+                self.transfers.insert(event.request_id, Transfer::Requested { request, transfer, tx_hash });
+            }
+            WalletEvent::TransferSigned(event) => {
+                let (tx_hash, valid_until_block) = (event.tx_hash.into(), event.valid_until_block);
+                self.transfers.insert(event.request_id, Transfer::Signed { tx_hash, valid_until_block });
+            }
+            WalletEvent::TransferRefused(event) => drop(self.transfers.remove(&event.request_id)),
+            WalletEvent::TransferConfirmed(event) => drop(self.transfers.remove(&event.request_id)),
+            WalletEvent::TransferExpired(event) => drop(self.transfers.remove(&event.request_id)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! `record-outcome`: a registered worker's answer to the job that a request of this wallet asked for.
+
+use nsl_schemas::command::wallet::{RecordOutcome, RequestTransfer, WalletCommand};
+use nsl_schemas::errors;
+use nsl_schemas::event::wallet::{
+    CreationRefused, KeyCreated, OutcomeProof, PolicyChangeRefused, PolicyChanged, TransferRefused, TransferSigned,
+    WalletEvent,
+};
+use nsl_schemas::outcome::{BirthCertificate, JobResult, SealedKey};
+use nsl_schemas::policy::Policy;
+
+use super::outcome::ProvenOutcome;
+use super::{OpenWallet, Phase, Request, Transfer, Wallet};
+use crate::decision::{Order, Rejection};
+use crate::transaction;
+
+impl Wallet {
+    pub(super) fn record_outcome(
+        &self,
+        order: &Order<WalletCommand>,
+        command: &RecordOutcome,
+    ) -> Result<Vec<WalletEvent>, Rejection> {
+        let outcome = ProvenOutcome::prove(&command.outcome, &order.facts)?;
+        match &self.phase {
+            Phase::Creating { request, policy } if outcome.answers(request) => {
+                created(order, &outcome, request, policy)
+            }
+            Phase::Open(open) => open.record_outcome(&outcome),
+            Phase::Absent | Phase::Creating { .. } => Err(unexpected()),
+        }
+    }
+}
+
+fn unexpected() -> Rejection {
+    Rejection::new(errors::OUTCOME_UNEXPECTED, "no such job is open")
+}
+
+fn wrong_kind() -> Rejection {
+    Rejection::new(errors::OUTCOME_INVALID, "the result is not of the job's kind")
+}
+
+fn created(
+    order: &Order<WalletCommand>,
+    outcome: &ProvenOutcome<'_>,
+    request: &Request,
+    policy: &Policy,
+) -> Result<Vec<WalletEvent>, Rejection> {
+    match &outcome.0.result {
+        JobResult::KeyCreated { sealed_key, birth_certificate } => {
+            outcome.check_post_state(Some(sealed_key))?;
+            let address = check_birth(order, request, policy, birth_certificate)?;
+            let event = KeyCreated {
+                request_id: request.id,
+                public_key: birth_certificate.statement.public_key.clone(),
+                address,
+                sealed_key: sealed_key.clone(),
+                birth_certificate: birth_certificate.clone(),
+                outcome: OutcomeProof::from(outcome.0),
+            };
+            Ok(vec![event.into()])
+        }
+        JobResult::Refused { code, message } => {
+            outcome.check_post_state(None)?;
+            let event = CreationRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
+            Ok(vec![event.into()])
+        }
+        JobResult::PolicyReplaced { .. } | JobResult::TransferSigned { .. } => Err(wrong_kind()),
+    }
+}
+
+/// Whether the certificate is about this wallet as it was asked for; returns its address.
+///
+/// The document itself is judged by the client, which trusts neither the host nor this service.
+fn check_birth(
+    order: &Order<WalletCommand>,
+    request: &Request,
+    policy: &Policy,
+    certificate: &BirthCertificate,
+) -> Result<String, Rejection> {
+    let statement = &certificate.statement;
+    let is_of_this_wallet = statement.genesis_sha256 == order.facts.genesis.sha256
+        && statement.tenant == order.tenant
+        && statement.wallet == order.id
+        && statement.command_id == request.id
+        && statement.policy_sha256 == policy.sha256()
+        && statement.owners == policy.owners;
+    if !is_of_this_wallet {
+        return Err(Rejection::new(errors::OUTCOME_INVALID, "the birth certificate is about something else"));
+    }
+    transaction::address(&statement.public_key)
+        .map_err(|error| Rejection::new(errors::OUTCOME_INVALID, error.to_string()))
+}
+
+impl OpenWallet {
+    fn record_outcome(&self, outcome: &ProvenOutcome<'_>) -> Result<Vec<WalletEvent>, Rejection> {
+        if let Some((request, policy)) = self.policy_change.as_ref().filter(|(request, _)| outcome.answers(request)) {
+            return self.policy_replaced(outcome, request, policy);
+        }
+        // The job's id follows from the request's, so at most one open transfer is answered.
+        let answered = self.transfers.values().find_map(|transfer| match transfer {
+            Transfer::Requested { request, transfer, tx_hash } if outcome.answers(request) => {
+                Some((request, transfer, tx_hash))
+            }
+            Transfer::Requested { .. } | Transfer::Signed { .. } => None,
+        });
+        let (request, transfer, tx_hash) = answered.ok_or_else(unexpected)?;
+        outcome.check_post_state(Some(&self.sealed_key))?;
+        self.transfer_signed(outcome, request, transfer, tx_hash)
+    }
+
+    fn policy_replaced(
+        &self,
+        outcome: &ProvenOutcome<'_>,
+        request: &Request,
+        policy: &Policy,
+    ) -> Result<Vec<WalletEvent>, Rejection> {
+        match &outcome.0.result {
+            JobResult::PolicyReplaced { sealed_key } => {
+                outcome.check_post_state(Some(sealed_key))?;
+                self.check_next_version(sealed_key)?;
+                let event = PolicyChanged {
+                    request_id: request.id,
+                    policy: policy.clone(),
+                    sealed_key: sealed_key.clone(),
+                    outcome: OutcomeProof::from(outcome.0),
+                };
+                Ok(vec![event.into()])
+            }
+            JobResult::Refused { code, message } => {
+                outcome.check_post_state(Some(&self.sealed_key))?;
+                let event = PolicyChangeRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
+                Ok(vec![event.into()])
+            }
+            JobResult::KeyCreated { .. } | JobResult::TransferSigned { .. } => Err(wrong_kind()),
+        }
+    }
+
+    fn check_next_version(&self, sealed_key: &SealedKey) -> Result<(), Rejection> {
+        if sealed_key.version == self.sealed_key.version + 1 {
+            Ok(())
+        } else {
+            Err(Rejection::new(errors::OUTCOME_INVALID, "the sealed key is not the next version"))
+        }
+    }
+
+    fn transfer_signed(
+        &self,
+        outcome: &ProvenOutcome<'_>,
+        request: &Request,
+        transfer: &RequestTransfer,
+        tx_hash: &str,
+    ) -> Result<Vec<WalletEvent>, Rejection> {
+        let invalid = |message: String| Rejection::new(errors::OUTCOME_INVALID, message);
+        match &outcome.0.result {
+            JobResult::TransferSigned { tx_hash: signed_hash, signature } => {
+                if signed_hash != tx_hash {
+                    return Err(invalid(format!("signed {signed_hash}, asked for {tx_hash}")));
+                }
+                let transaction =
+                    transaction::with_witness(request.id, &self.public_key, transfer, &signature.0)
+                        .map_err(|error| invalid(error.to_string()))?;
+                let event = TransferSigned {
+                    request_id: request.id,
+                    tx_hash: tx_hash.to_owned(),
+                    valid_until_block: transfer.valid_until_block,
+                    transaction,
+                    outcome: OutcomeProof::from(outcome.0),
+                };
+                Ok(vec![event.into()])
+            }
+            JobResult::Refused { code, message } => {
+                let event = TransferRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
+                Ok(vec![event.into()])
+            }
+            JobResult::KeyCreated { .. } | JobResult::PolicyReplaced { .. } => Err(wrong_kind()),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `register`: judge the attestation document and remember the key that it carries.
+
+use std::collections::BTreeMap;
+
+use nsl_schemas::authority::Build;
+use nsl_schemas::bytes::Pcr;
+use nsl_schemas::command::worker::{Register, WorkerCommand};
+use nsl_schemas::errors;
+use nsl_schemas::event::worker::{WorkerEvent, WorkerRegistered};
+use nsl_verify::attestation::{self, Expectation, VerifyTime, manifest_pcr16};
+
+use super::{Worker, worker_id};
+use crate::decision::{Genesis, Order, Rejection};
+
+impl Worker {
+    pub(super) fn register(
+        &self,
+        order: &Order<WorkerCommand>,
+        command: &Register,
+    ) -> Result<Vec<WorkerEvent>, Rejection> {
+        let invalid = |message: String| Err(Rejection::new(errors::ATTESTATION_INVALID, message));
+        if self.key.is_some() {
+            return Err(Rejection::new(errors::WORKER_EXISTS, "the worker is registered"));
+        }
+        if order.id != worker_id(&command.key) || !order.tenant.is_system() {
+            return invalid(format!("the worker of this key is system/{}", worker_id(&command.key)));
+        }
+        let genesis = &order.facts.genesis;
+        let document = match attestation::verify(
+            &command.attestation.0,
+            &expectation(genesis),
+            &genesis.trust_root,
+            VerifyTime::At(order.now_ms),
+        ) {
+            Ok(document) => document,
+            Err(error) => return invalid(error.to_string()),
+        };
+        if document.public_key.as_deref() != Some(&command.key.0[..]) {
+            return invalid("the document carries another key".to_owned());
+        }
+        let Some(pcr0) = document.pcrs.get(&0) else { return invalid("the document has no PCR0".to_owned()) };
+        Ok(vec![
+            WorkerRegistered {
+                key: command.key,
+                pcr0: Pcr(*pcr0),
+                attested_at_ms: document.timestamp_ms,
+                attestation: command.attestation.clone(),
+            }
+            .into(),
+        ])
+    }
+}
+
+/// What the manifest demands of a worker.
+fn expectation(genesis: &Genesis) -> Expectation {
+    let measured = |build: &Build| BTreeMap::from([(0, build.pcr0.0), (1, build.pcr1.0), (2, build.pcr2.0)]);
+    Expectation {
+        builds: genesis.manifest.builds.iter().map(measured).collect(),
+        pcr16: Some(manifest_pcr16(genesis.sha256.0)),
+        nonce: None,
+        allow_debug: false,
+    }
+}
