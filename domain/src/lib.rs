@@ -7,6 +7,5 @@ pub mod authority;
 pub mod decision;
 pub mod price_feed;
 pub mod reaction;
-pub mod transaction;
 pub mod wallet;
 pub mod worker;

@@ -1,1 +1,3 @@
-//! nsl-enclave-worker
+//! The enclave worker: the only code that holds keys.
+
+pub mod nsm;

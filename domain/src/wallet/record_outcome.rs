@@ -1,5 +1,6 @@
 //! `record-outcome`: a registered worker's answer to the job that a request of this wallet asked for.
 
+use nsl_policy::transaction;
 use nsl_schemas::command::wallet::{RecordOutcome, RequestTransfer, WalletCommand};
 use nsl_schemas::errors;
 use nsl_schemas::event::wallet::{
@@ -12,7 +13,6 @@ use nsl_schemas::policy::Policy;
 use super::outcome::ProvenOutcome;
 use super::{OpenWallet, Phase, Request, Transfer, Wallet};
 use crate::decision::{Order, Rejection};
-use crate::transaction;
 
 impl Wallet {
     pub(super) fn record_outcome(

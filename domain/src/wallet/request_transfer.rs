@@ -1,13 +1,12 @@
 //! `request-transfer`: the policy allows it, so a worker may sign it.
 
-use nsl_policy::{TransferFacts, evaluate};
+use nsl_policy::{TransferFacts, evaluate, transaction};
 use nsl_schemas::command::wallet::{RequestTransfer, WalletCommand};
 use nsl_schemas::errors;
 use nsl_schemas::event::wallet::{TransferRequested, WalletEvent};
 
 use super::{OPEN_TRANSFERS_MAX, OpenWallet};
 use crate::decision::{Order, Rejection};
-use crate::transaction;
 
 impl OpenWallet {
     pub(super) fn request_transfer(
