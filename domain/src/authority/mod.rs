@@ -20,8 +20,8 @@ pub const ISSUERS_MAX: usize = 10_000;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Authority {
     root: Option<Signed<TenantRoot>>,
-    /// The newest grant of each key, by its text.
-    grants: BTreeMap<String, Signed<IssuerGrant>>,
+    /// The newest grant of each key.
+    grants: BTreeMap<PublicKey, Signed<IssuerGrant>>,
 }
 
 host_aggregate!(Authority, "authority", AuthorityCommand, AuthorityEvent);
@@ -41,17 +41,19 @@ impl Authority {
             AuthorityEvent::GenesisRecorded(_) => {}
             AuthorityEvent::RootRegistered(event) => self.root = Some(event.root),
             AuthorityEvent::IssuerGranted(event) => {
-                self.grants.insert(event.grant.statement.key.to_string(), event.grant);
+                self.grants.insert(event.grant.statement.key, event.grant);
             }
         }
     }
 
-    /// The links by which `issuer` may issue commands, if it has a grant.
+    /// What `issuer` may do, if it has a grant.
+    pub fn grant_of(&self, issuer: &PublicKey) -> Option<&IssuerGrant> {
+        self.grants.get(issuer).map(|signed| &signed.statement)
+    }
+
+    /// The links by which `issuer` has its grant.
     pub fn chain(&self, issuer: &PublicKey) -> Option<GrantChain> {
-        let (root, grant) = (self.root.as_ref()?, self.grants.get(&issuer.to_string())?);
+        let (root, grant) = (self.root.as_ref()?, self.grants.get(issuer)?);
         Some(GrantChain { root: root.clone(), grant: grant.clone() })
     }
 }
-
-#[cfg(test)]
-mod tests;
