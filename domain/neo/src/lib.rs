@@ -3,6 +3,11 @@
 //! No I/O, no clock, no randomness of its own, and no panic on any input: the same code runs in clients, in the
 //! command side and inside the enclave, so that all three build the same bytes from the same request.
 
+#![cfg_attr(
+    not(test),
+    deny(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unreachable)
+)]
+
 pub mod account;
 pub mod address;
 pub mod amount;

@@ -17,8 +17,8 @@ pub const WALLET_BYTES_LIMIT: usize = 4 << 20;
 
 const VERSION: &str = "1.0";
 
-/// Versions that are read: the standard's, and the one that C# tools of the 3.x line wrote.
-const READABLE_VERSIONS: [&str; 3] = [VERSION, "3.0", "1"];
+/// Versions that are read: the standard's, and the one that some tools of the N3 line write.
+const READABLE_VERSIONS: [&str; 2] = [VERSION, "3.0"];
 
 /// Why a wallet file is refused.
 #[derive(Debug, thiserror::Error)]
