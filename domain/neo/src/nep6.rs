@@ -1,6 +1,7 @@
 //! NEP-6: wallet files, as nodes and wallets read and write them.
 //!
-//! Writing follows the standard; reading is liberal in what implementations differ in (`isdefault`, missing labels).
+//! Writing follows the standard; reading is liberal in what implementations differ in (`isdefault`, missing
+//! labels).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -169,8 +170,8 @@ impl Wallet {
 }
 
 impl WalletAccount {
-    /// A script of another account would make its owner sign for that one. Deployed contracts have their code on the
-    /// chain, so their hash is not that of the script here.
+    /// A script of another account would make its owner sign for that one. Deployed contracts have their code
+    /// on the chain, so their hash is not that of the script here.
     fn check_contract(&self) -> Result<(), Error> {
         let Some(contract) = self.contract.as_ref().filter(|contract| !contract.deployed) else {
             return Ok(());

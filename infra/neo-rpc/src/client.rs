@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 
-/// Most bytes of one answer. The largest wanted one is a full block (512 transactions, under 1 MiB in binary) as
-/// JSON with base64 scripts.
+/// Most bytes of one answer. The largest wanted one is a full block (512 transactions, under 1 MiB in binary)
+/// as JSON with base64 scripts.
 pub const RESPONSE_BYTES_LIMIT: usize = 16 << 20;
 
 /// Most characters kept of a node's error message, which goes into logs and events.

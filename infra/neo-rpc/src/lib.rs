@@ -1,7 +1,7 @@
 //! A typed client of a Neo node's JSON-RPC: one file per question.
 //!
-//! It asks and reads, with bounded time and bounded answers, and decides nothing: what to submit, when to ask again
-//! and what counts as confirmed is the caller's.
+//! It asks and reads, with bounded time and bounded answers, and decides nothing: what to submit, when to ask
+//! again and what counts as confirmed is the caller's.
 
 mod application_log;
 mod balance;

@@ -17,8 +17,8 @@ struct Answer {
 }
 
 impl Client {
-    /// Asks for the network fee of a transaction whose witnesses have their verification scripts; invocation scripts
-    /// may be empty.
+    /// Asks for the network fee of a transaction whose witnesses have their verification scripts; invocation
+    /// scripts may be empty.
     pub async fn calculate_network_fee_datoshi(&self, transaction: &Transaction) -> Result<i64, Error> {
         let params = json!([STANDARD.encode(transaction.to_bytes())]);
         let answer: Answer = self.call("calculatenetworkfee", params).await?;

@@ -1,7 +1,7 @@
 //! The whole path on a real private node: dry run, fees, submission, confirmation, balances.
 //!
-//! Needs `NSL_TEST_NEO_RPC`, the URL of a node whose only committee member has the well-known key of neo-go's tests.
-//! Without it the tests pass and say that they did nothing.
+//! Needs `NSL_TEST_NEO_RPC`, the URL of a node whose only committee member has the well-known key of neo-go's
+//! tests. Without it the tests pass and say that they did nothing.
 
 #![allow(clippy::unwrap_used, reason = "in a test a failed step is the finding")]
 

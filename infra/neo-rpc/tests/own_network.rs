@@ -1,6 +1,7 @@
 //! A network of our own: its committee is a fresh key, its node runs on a wallet file that we wrote.
 //!
-//! Needs `NSL_TEST_NEOGO`, the path of a `neogo` binary. Without it the tests pass and say that they did nothing.
+//! Needs `NSL_TEST_NEOGO`, the path of a `neogo` binary. Without it the tests pass and say that they did
+//! nothing.
 
 #![allow(clippy::unwrap_used, reason = "in a test a failed step is the finding")]
 
