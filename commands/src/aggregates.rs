@@ -79,20 +79,24 @@ impl Versioned {
         macro_rules! handle {
             ($state:expr, $command:expr, $variant:path) => {{
                 let body = *$command;
-                let order = Order { tenant, id, command_id, request_sha256, issued_at_ms, now_ms, body, facts };
+                let order =
+                    Order { tenant, id, command_id, request_sha256, issued_at_ms, now_ms, body, facts };
                 let (events, state) = handle($state, order).await?;
                 (events, $variant(Arc::new(state)))
             }};
         }
         let (events, state) = match (&self.state, body) {
-            (State::Authority(state), Command::Authority(command)) => handle!(state, command, State::Authority),
-            (State::PriceFeed(state), Command::PriceFeed(command)) => handle!(state, command, State::PriceFeed),
+            (State::Authority(state), Command::Authority(command)) => {
+                handle!(state, command, State::Authority)
+            }
+            (State::PriceFeed(state), Command::PriceFeed(command)) => {
+                handle!(state, command, State::PriceFeed)
+            }
             (State::Wallet(state), Command::Wallet(command)) => handle!(state, command, State::Wallet),
             (State::Worker(state), Command::Worker(command)) => handle!(state, command, State::Worker),
-            (
-                _,
-                Command::Authority(_) | Command::PriceFeed(_) | Command::Wallet(_) | Command::Worker(_),
-            ) => unreachable!("the stream key is made from the command's own aggregate type"),
+            (_, Command::Authority(_) | Command::PriceFeed(_) | Command::Wallet(_) | Command::Worker(_)) => {
+                unreachable!("the stream key is made from the command's own aggregate type")
+            }
         };
         Ok((events.clone(), Self { version: self.version + events.len() as u64, state }))
     }

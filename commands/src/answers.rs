@@ -50,7 +50,9 @@ impl Answers {
     async fn publish<T: serde::Serialize>(&self, subject: String, message: &T) {
         match serde_json::to_vec(message) {
             Ok(payload) => self.send(subject, payload.into()).await,
-            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "answer cannot be written"),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "answer cannot be written")
+            }
         }
     }
 

@@ -80,7 +80,8 @@ impl Workspace {
         now_ms: u64,
     ) -> Decided {
         let key = admitted.key();
-        let state = self.states.get(&key).expect("the processor loads every addressed aggregate before it decides");
+        let state =
+            self.states.get(&key).expect("the processor loads every addressed aggregate before it decides");
         let order = order(admitted, genesis, directory, now_ms);
         match state.decide(order).await {
             Ok((events, after)) => {
@@ -164,7 +165,8 @@ fn append(
     answer: &Answer,
     now_ms: u64,
 ) -> CommandAppend {
-    let Incoming { signed, request_sha256: Sha256(request_hash), traceparent, subject: _ } = &admitted.incoming;
+    let Incoming { signed, request_sha256: Sha256(request_hash), traceparent, subject: _ } =
+        &admitted.incoming;
     let envelope = &signed.envelope;
     let new_event = |(event, index): (&DecidedEvent, u32)| {
         let event_id = ids::event_id(envelope.command_id, index);

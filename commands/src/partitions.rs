@@ -196,7 +196,8 @@ impl Intake {
         };
         let tenant = subject.tenant.clone();
         let header = |name: &'static str| {
-            headers::optional(message.headers.as_ref(), name, HEADER_BYTES_MAX).map_err(|error| error.to_string())
+            headers::optional(message.headers.as_ref(), name, HEADER_BYTES_MAX)
+                .map_err(|error| error.to_string())
         };
         match intake::read(subject, header, &message.payload) {
             Ok(incoming) => Some(Taken { incoming, fence, message, sequence }),
@@ -207,7 +208,13 @@ impl Intake {
         }
     }
 
-    async fn refuse(&self, message: &Message, tenant: &nsl_schemas::token::Tenant, refused: &Refused, sequence: u64) {
+    async fn refuse(
+        &self,
+        message: &Message,
+        tenant: &nsl_schemas::token::Tenant,
+        refused: &Refused,
+        sequence: u64,
+    ) {
         self.answers.refusal(tenant, refused, sequence).await;
         self.metrics.commands.with_label_values(&["unread", "refused"]).inc();
         if refused.command_id.is_none() {

@@ -84,7 +84,12 @@ pub(crate) enum Unavailable {
 
 impl Processor {
     /// Works until `stop` is cancelled and the queue is empty or closed.
-    pub async fn run(mut self, mut queue: mpsc::Receiver<Taken>, batch_commands_max: usize, stop: CancellationToken) {
+    pub async fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Taken>,
+        batch_commands_max: usize,
+        stop: CancellationToken,
+    ) {
         let mut batch = Vec::with_capacity(batch_commands_max);
         loop {
             let taken = tokio::select! {
@@ -111,13 +116,20 @@ impl Processor {
             match self.commit(&mut open).await {
                 Ok(()) if open.is_empty() => {
                     self.log_gate.open();
-                    self.metrics.commit_seconds.with_label_values::<&str>(&[]).observe(started.elapsed().as_secs_f64());
+                    self.metrics
+                        .commit_seconds
+                        .with_label_values::<&str>(&[])
+                        .observe(started.elapsed().as_secs_f64());
                     return true;
                 }
                 Ok(()) => {}
                 Err(error) => {
                     self.log_gate.close(error.to_string());
-                    tracing::warn!(error = &error as &dyn std::error::Error, commands = open.len(), "log is unavailable");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        commands = open.len(),
+                        "log is unavailable"
+                    );
                     tokio::select! {
                         () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_LIMIT),
                         () = stop.cancelled() => return false,
@@ -182,7 +194,8 @@ impl Processor {
             }
         }
         *open = kept;
-        let asked: Vec<Uuid> = refused.iter().map(|(taken, _)| taken).map(command_id).chain(redelivered).collect();
+        let asked: Vec<Uuid> =
+            refused.iter().map(|(taken, _)| taken).map(command_id).chain(redelivered).collect();
         if asked.is_empty() {
             return Ok(admitted);
         }
@@ -253,8 +266,12 @@ impl Processor {
                 Answer::Rejected { .. } => "rejected",
             };
             let event_count = u32::try_from(event_count).unwrap_or(u32::MAX);
-            let result =
-                CommandResult { command_id: command_id(&taken), first_position: position, event_count, answer };
+            let result = CommandResult {
+                command_id: command_id(&taken),
+                first_position: position,
+                event_count,
+                answer,
+            };
             position += u64::from(event_count);
             self.answers.result(&taken.incoming.subject.tenant, &result).await;
             self.finish(&taken, outcome).await;
@@ -274,9 +291,12 @@ impl Processor {
         count("lost", lost.len());
         // States were decided on a copy, so only what others wrote is wrong here.
         let is_stale = |key: &StreamKey| {
-            stale.iter().any(|one| one.aggregate_type == key.aggregate_type && one.aggregate_id == key.aggregate_id)
+            stale
+                .iter()
+                .any(|one| one.aggregate_type == key.aggregate_type && one.aggregate_id == key.aggregate_id)
         };
-        let forgotten: Vec<_> = self.cache.iter().map(|(key, _)| key).filter(|key| is_stale(key)).cloned().collect();
+        let forgotten: Vec<_> =
+            self.cache.iter().map(|(key, _)| key).filter(|key| is_stale(key)).cloned().collect();
         for key in &forgotten {
             self.cache.pop(key);
         }
