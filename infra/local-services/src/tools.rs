@@ -83,6 +83,11 @@ pub struct Tools {
 }
 
 impl Tools {
+    /// The oldest nats-server that will do.
+    pub const NATS_SERVER_MINIMUM: Version = NATS_SERVER.version_minimum;
+    /// The oldest Neo node that will do.
+    pub const NEOGO_MINIMUM: Version = NEOGO.version_minimum;
+
     /// The folder that `NSL_TOOLS_DIR` names, else `.nsl/tools` of the workspace around the current folder.
     pub fn from_environment() -> Result<Self, Error> {
         if let Some(directory) = std::env::var_os(DIRECTORY_VARIABLE) {
