@@ -38,8 +38,10 @@ pub(crate) enum Error {
 
 /// Owns the site in this terminal until Ctrl-C.
 pub(crate) fn run_foreground(layout: &Layout, scope: &Scope) -> Result<Outcome, Error> {
+    // Before the progress line, which cargo's own would disturb.
+    let binaries = build(layout, scope)?;
     let progress = Progress::start();
-    let result = own(layout, scope, &progress.hooks(), |lines| {
+    let result = own(layout, binaries, &progress.hooks(), |lines| {
         progress.finish();
         println!("{}\nCtrl-C stops everything.", crate::up::summary(lines));
     });
@@ -60,14 +62,24 @@ pub(crate) fn run_detached(layout: &Layout, scope: &Scope) -> Result<Outcome, Er
             let _ = phases.write(State::Starting { phase: phase.to_owned() });
         }),
     };
-    own(layout, scope, &hooks, |_| {})
+    own(layout, build(layout, scope)?, &hooks, |_| {})
 }
 
-fn own(layout: &Layout, scope: &Scope, hooks: &Hooks, ready: impl Fn(&[Line])) -> Result<Outcome, Error> {
+/// Builds our services, unless only the parts are wanted.
+pub(crate) fn build(layout: &Layout, scope: &Scope) -> Result<Option<Binaries>, binaries::Error> {
+    (!scope.parts_only).then(|| Binaries::build(layout.root(), &SERVICES)).transpose()
+}
+
+fn own(
+    layout: &Layout,
+    binaries: Option<Binaries>,
+    hooks: &Hooks,
+    ready: impl Fn(&[Line]),
+) -> Result<Outcome, Error> {
     let record = RecordFile::create(layout)?;
     let mut site = Site::open_with(layout.site().path(), Tools::from_environment()?, hooks.clone())?;
     record.write(State::Starting { phase: "starting".into() })?;
-    let result = start(layout, scope, hooks, &mut site).and_then(|lines| {
+    let result = start(binaries, &mut site).and_then(|lines| {
         record.write(State::Ready { lines: lines.clone() })?;
         ready(&lines);
         watch(&mut site)
@@ -86,13 +98,7 @@ fn own(layout: &Layout, scope: &Scope, hooks: &Hooks, ready: impl Fn(&[Line])) -
     }
 }
 
-fn start(layout: &Layout, scope: &Scope, hooks: &Hooks, site: &mut Site) -> Result<Vec<Line>, Error> {
-    let binaries = if scope.parts_only {
-        None
-    } else {
-        (hooks.progress)("building the services");
-        Some(Binaries::build(layout.root(), &SERVICES)?)
-    };
+fn start(binaries: Option<Binaries>, site: &mut Site) -> Result<Vec<Line>, Error> {
     for part in Part::ALL {
         site.start(part)?;
     }

