@@ -13,20 +13,25 @@ use crate::directory::Directory;
 use crate::intake::{Incoming, Refused};
 
 /// Judges commands before they are decided.
-pub struct Admission {
+pub(crate) struct Admission {
     tenants: DefaultKeyedRateLimiter<Tenant>,
     clock: DefaultClock,
 }
 
 impl Admission {
     /// Allows each tenant so many commands a second, in bursts of as many.
-    pub fn new(tenant_commands_per_second: NonZeroU32) -> Self {
+    pub(crate) fn new(tenant_commands_per_second: NonZeroU32) -> Self {
         let quota = Quota::per_second(tenant_commands_per_second);
         Self { tenants: RateLimiter::keyed(quota), clock: DefaultClock::default() }
     }
 
     /// The typed command, or the first no.
-    pub fn judge(&self, incoming: &Incoming, directory: &Directory, now_ms: u64) -> Result<Command, Refused> {
+    pub(crate) fn judge(
+        &self,
+        incoming: &Incoming,
+        directory: &Directory,
+        now_ms: u64,
+    ) -> Result<Command, Refused> {
         let subject = &incoming.subject;
         // Statements of authority prove themselves, so whoever delivers one needs no grant.
         let proves_itself = subject.aggregate.as_str() == "authority" && subject.id.as_str() == AUTHORITY_ID;

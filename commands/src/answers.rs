@@ -13,23 +13,23 @@ use crate::intake::{Incoming, Refused};
 
 /// Publishes answers. A lost answer costs a client one resend.
 #[derive(Debug, Clone)]
-pub struct Answers {
+pub(crate) struct Answers {
     client: Client,
 }
 
 impl Answers {
     /// Answers over this connection.
-    pub fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self { client }
     }
 
     /// Tells the recorded result.
-    pub async fn result(&self, tenant: &Tenant, result: &CommandResult) {
+    pub(crate) async fn result(&self, tenant: &Tenant, result: &CommandResult) {
         self.publish(subject::result(tenant, result.command_id), result).await;
     }
 
     /// Tells a refusal; `sequence` is the message's in the command stream.
-    pub async fn refusal(&self, tenant: &Tenant, refused: &Refused, sequence: u64) {
+    pub(crate) async fn refusal(&self, tenant: &Tenant, refused: &Refused, sequence: u64) {
         let subject = match refused.command_id {
             Some(command_id) => subject::refusal(tenant, command_id),
             None => subject::refusal_by_sequence(sequence),
@@ -38,12 +38,12 @@ impl Answers {
     }
 
     /// Tells readers of the log that it goes on.
-    pub async fn head(&self, head: u64) {
+    pub(crate) async fn head(&self, head: u64) {
         self.send(subject::HEAD.to_owned(), head.to_string().into()).await;
     }
 
     /// Puts a message that cannot be read where people find it.
-    pub async fn park(&self, payload: Bytes) {
+    pub(crate) async fn park(&self, payload: Bytes) {
         self.send("nsl.v1.parked.cmd".to_owned(), payload).await;
     }
 
@@ -51,7 +51,7 @@ impl Answers {
         match serde_json::to_vec(message) {
             Ok(payload) => self.send(subject, payload.into()).await,
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "answer cannot be written")
+                tracing::error!(error = &error as &dyn std::error::Error, "answer cannot be written");
             }
         }
     }
@@ -64,7 +64,7 @@ impl Answers {
 }
 
 /// What a resend of a committed command hears: the first answer, or that the id is taken.
-pub fn of_receipt(incoming: &Incoming, receipt: &Receipt) -> Result<CommandResult, Refused> {
+pub(crate) fn of_receipt(incoming: &Incoming, receipt: &Receipt) -> Result<CommandResult, Refused> {
     let envelope = &incoming.signed.envelope;
     let is_same = receipt.issuer == envelope.issuer.to_string()
         && Sha256(receipt.request_hash) == incoming.request_sha256;

@@ -13,7 +13,7 @@ const PAGE_EVENTS: u32 = 500;
 
 /// Why the directory could not follow the log.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The log.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -36,7 +36,11 @@ fn filter(aggregate_type: &str) -> Filter {
 }
 
 /// Applies everything that the log holds after a position.
-pub async fn catch_up(reader: &EventReader, directory: &Directory, after_position: u64) -> Result<(), Error> {
+pub(crate) async fn catch_up(
+    reader: &EventReader,
+    directory: &Directory,
+    after_position: u64,
+) -> Result<(), Error> {
     for aggregate_type in Directory::FOLLOWED {
         let mut position = after_position;
         loop {
@@ -54,7 +58,7 @@ pub async fn catch_up(reader: &EventReader, directory: &Directory, after_positio
 }
 
 /// Follows one aggregate type until `stop`. A log that is away for a while is waited for.
-pub async fn follow(
+pub(crate) async fn follow(
     reader: EventReader,
     directory: Arc<Directory>,
     aggregate_type: &'static str,

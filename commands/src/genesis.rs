@@ -22,7 +22,7 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 
 /// Why the log has no usable beginning.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The file.
     #[error("cannot read genesis manifest {}", path.display())]
     File {
@@ -76,7 +76,7 @@ pub enum Error {
 }
 
 /// Reads and checks the manifest file.
-pub async fn load(path: &Path) -> Result<(Signed<GenesisManifest>, Arc<Genesis>), Error> {
+pub(crate) async fn load(path: &Path) -> Result<(Signed<GenesisManifest>, Arc<Genesis>), Error> {
     let file = |source| Error::File { path: path.to_owned(), source };
     if tokio::fs::metadata(path).await.map_err(file)?.len() > FILE_BYTES_MAX {
         return Err(Error::TooLarge { path: path.to_owned() });
@@ -94,7 +94,11 @@ pub async fn load(path: &Path) -> Result<(Signed<GenesisManifest>, Arc<Genesis>)
 }
 
 /// Makes the manifest event 1, or sees that it is.
-pub async fn ensure(store: &EventStore, fence: Fence, signed: &Signed<GenesisManifest>) -> Result<(), Error> {
+pub(crate) async fn ensure(
+    store: &EventStore,
+    fence: Fence,
+    signed: &Signed<GenesisManifest>,
+) -> Result<(), Error> {
     if store.head().await? == 0 {
         match store.append(&[first_command(fence, signed)]).await {
             Ok(_) => tracing::info!(genesis = %signed.statement.sha256(), "log begun"),

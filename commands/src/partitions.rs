@@ -34,7 +34,7 @@ const RETRY: Duration = Duration::from_millis(250);
 
 /// What a partition's consumer works with.
 #[derive(Clone)]
-pub struct Intake {
+pub(crate) struct Intake {
     /// NATS.
     pub bus: Bus,
     /// To the processor.
@@ -46,7 +46,7 @@ pub struct Intake {
 }
 
 /// Owns leases and the consumers under them.
-pub struct Partitions {
+pub(crate) struct Partitions {
     /// The leases' place.
     pub store: EventStore,
     /// In the leases.
@@ -67,7 +67,7 @@ struct Held {
 
 impl Partitions {
     /// Holds what it can until `stop`, then gives everything back after the consumers have stopped taking.
-    pub async fn run(self, stop: CancellationToken) {
+    pub(crate) async fn run(self, stop: CancellationToken) {
         let mut held: HashMap<u16, Held> = HashMap::new();
         // Three chances to renew within a lease.
         let mut tick = tokio::time::interval(self.lease_ttl / 3);
@@ -94,10 +94,10 @@ impl Partitions {
         }
         // The processor drains the queue before the process ends; what it commits after the release would be refused,
         // so the leases are left to run out if anything is still queued.
-        if self.intake.queue.capacity() == self.intake.queue.max_capacity() {
-            if let Err(error) = self.store.release_partitions(&self.owner, &fences).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "leases run out by themselves");
-            }
+        if self.intake.queue.capacity() == self.intake.queue.max_capacity()
+            && let Err(error) = self.store.release_partitions(&self.owner, &fences).await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "leases run out by themselves");
         }
     }
 

@@ -38,7 +38,7 @@ const BACKOFF_LIMIT: Duration = Duration::from_secs(1);
 
 /// A command with its message, as a partition's consumer hands it on.
 #[derive(Debug)]
-pub struct Taken {
+pub(crate) struct Taken {
     /// The command; its signature holds.
     pub incoming: Incoming,
     /// The lease under which it was taken.
@@ -50,7 +50,7 @@ pub struct Taken {
 }
 
 /// Everything a processor works with.
-pub struct Processor {
+pub(crate) struct Processor {
     /// The log.
     pub store: EventStore,
     /// Event 1.
@@ -84,7 +84,7 @@ pub(crate) enum Unavailable {
 
 impl Processor {
     /// Works until `stop` is cancelled and the queue is empty or closed.
-    pub async fn run(
+    pub(crate) async fn run(
         mut self,
         mut queue: mpsc::Receiver<Taken>,
         batch_commands_max: usize,

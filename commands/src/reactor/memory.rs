@@ -13,7 +13,7 @@ const LOCK: i64 = 0x6e73_6c72_6561_6374;
 const LOCK_RETRY: Duration = Duration::from_millis(500);
 
 /// Why the memory's tables could not be made.
-pub type MigrateError = sqlx::migrate::MigrateError;
+pub(crate) type MigrateError = sqlx::migrate::MigrateError;
 
 /// A job without outcome.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -28,13 +28,13 @@ pub(super) struct OpenJob {
 }
 
 /// Makes the tables; the role that runs this owns them.
-pub async fn migrate(url: &str) -> Result<(), MigrateError> {
-    let mut connection = sqlx::PgConnection::connect(url).await?;
-    // The log's own migrations live in the same database under the default table.
-    let mut migrator = sqlx::migrate!();
-    migrator.set_ignore_missing(true);
-    migrator.run(&mut connection).await?;
-    connection.close().await?;
+pub(crate) async fn migrate(url: &str) -> Result<(), MigrateError> {
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect(url).await?;
+    // The migrator keeps its own table in the first schema of the path, so the log's migrations do not meet these.
+    sqlx::query("CREATE SCHEMA IF NOT EXISTS reactor").execute(&pool).await?;
+    sqlx::query("SET search_path TO reactor").execute(&pool).await?;
+    sqlx::migrate!().run(&pool).await?;
+    pool.close().await;
     Ok(())
 }
 

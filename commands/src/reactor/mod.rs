@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::directory::Directory;
 use crate::metrics::CommandMetrics;
+pub(crate) use memory::migrate;
 use memory::{Memory, OpenJob};
-pub use memory::{MigrateError, migrate};
 use prepare::Preparer;
 
 /// Events read at once.
@@ -31,7 +31,7 @@ const REPUBLISH_TICK: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// What the reactor works with.
-pub struct Reactor {
+pub(crate) struct Reactor {
     /// The log.
     pub reader: EventReader,
     /// NATS.
@@ -67,7 +67,7 @@ enum Error {
 
 impl Reactor {
     /// Works until `stop`. Only one reactor of all processors is at work; the others wait for its lock.
-    pub async fn run(self, mut wake: watch::Receiver<u64>, stop: CancellationToken) {
+    pub(crate) async fn run(self, mut wake: watch::Receiver<u64>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             if let Err(error) = self.work(&mut wake, &stop).await {
                 tracing::warn!(
