@@ -96,11 +96,8 @@ fn scaled(digits: &str, shift: i32) -> Result<u64, Error> {
     if shift >= 0 {
         return format!("{digits}{}", "0".repeat(places)).parse().map_err(|_| Error::TooLarge);
     }
-    let kept_length = match digits.len().checked_sub(places) {
-        Some(length) => length,
-        // Fewer digits than places are dropped: less than a tenth.
-        None => return Ok(0),
-    };
+    // With fewer digits than places to drop, the value is below a tenth.
+    let Some(kept_length) = digits.len().checked_sub(places) else { return Ok(0) };
     let (kept, dropped) = digits.split_at(kept_length);
     let kept: u64 = if kept.is_empty() { 0 } else { kept.parse().map_err(|_| Error::TooLarge)? };
     let half = dropped.starts_with('5') && dropped.bytes().skip(1).all(|digit| digit == b'0');
@@ -152,8 +149,31 @@ mod tests {
     #[test]
     fn refuses_what_is_not_a_json_number() {
         for text in [
-            "", "-", "NaN", "Infinity", "-Infinity", "null", "true", "\"2.5\"", " 2.5", "2.5 ", "+2.5", ".5", "5.",
-            "02.5", "2,5", "2.5.1", "1e", "1e+", "1e1.5", "e5", "0x10", "1_000", "٣", "2.5\0", "--1",
+            "",
+            "-",
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "null",
+            "true",
+            "\"2.5\"",
+            " 2.5",
+            "2.5 ",
+            "+2.5",
+            ".5",
+            "5.",
+            "02.5",
+            "2,5",
+            "2.5.1",
+            "1e",
+            "1e+",
+            "1e1.5",
+            "e5",
+            "0x10",
+            "1_000",
+            "٣",
+            "2.5\0",
+            "--1",
         ] {
             assert_eq!(parse(text), Err(Error::Malformed), "{text:?}");
         }

@@ -93,7 +93,10 @@ mod tests {
         for (body, kind) in [
             ("{}", missing),
             ("{\"gas\":{\"usd\":2.56,\"last_updated_at\":1700000000}}", missing),
-            ("{\"status\":{\"error_code\":429,\"error_message\":\"You've exceeded the Rate Limit.\"}}", reported),
+            (
+                "{\"status\":{\"error_code\":429,\"error_message\":\"You've exceeded the Rate Limit.\"}}",
+                reported,
+            ),
             ("{\"status\":{\"error_code\":10002,\"error_message\":\"API Key Missing\"}}", reported),
             ("{\"error\":\"coin not found\"}", reported),
             ("{\"neo\":{}}", form),
