@@ -117,6 +117,7 @@ mod tests {
 
     fn feed() -> FeedConfig {
         FeedConfig {
+            enabled: true,
             round_interval_ms: NonZeroU64::new(60_000).unwrap(),
             round_deviation_bps: NonZeroU32::new(50).unwrap(),
             rules: FeedRules {

@@ -84,6 +84,8 @@ pub struct VenueConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeedConfig {
+    /// Whether its venues are asked and rounds are made.
+    pub enabled: bool,
     /// A round at least this often.
     pub round_interval_ms: NonZeroU64,
     /// A round at once when the median moved this far.
@@ -161,13 +163,21 @@ pub struct Source {
 }
 
 impl Config {
-    /// Checks the whole and lists what is to be asked, venue by venue.
+    /// The feeds that are made.
+    pub fn enabled_feeds(&self) -> impl Iterator<Item = (&Pair, &FeedConfig)> {
+        self.feeds.iter().filter(|(_, feed)| feed.enabled)
+    }
+
+    /// Checks the whole and lists what is to be asked for enabled feeds, venue by venue.
     pub fn sources(&self) -> Result<Vec<(&VenueConfig, Vec<Source>)>, Error> {
         let enabled = self.venues.iter().filter(|(_, config)| config.enabled);
-        let venues: Vec<_> = enabled
+        let mut venues: Vec<_> = enabled
             .map(|(venue, config)| Ok((config, sources_of(venue, config)?)))
             .collect::<Result<_, Error>>()?;
-        for (pair, feed) in &self.feeds {
+        for (_, sources) in &mut venues {
+            sources.retain(|source| self.feeds.get(&source.pair).is_some_and(|feed| feed.enabled));
+        }
+        for (pair, feed) in self.enabled_feeds() {
             let offering = venues.iter().filter(|(config, _)| config.symbols.contains_key(pair)).count();
             if offering < usize::from(feed.rules.sources_min) {
                 let sources_min = feed.rules.sources_min;
@@ -265,6 +275,13 @@ mod tests {
             let error = load(&settings).sources().unwrap_err().to_string();
             assert!(error.contains(expected), "{settings:?}: {error}");
         }
+    }
+
+    #[test]
+    fn nothing_is_asked_for_a_feed_that_is_off() {
+        let config = load(&["feeds.NEO-USD.enabled=false", "venues.bitfinex.enabled=false"]);
+        assert!(config.sources().unwrap().iter().all(|(_, sources)| sources.is_empty()));
+        assert_eq!(config.enabled_feeds().count(), 0);
     }
 
     #[test]

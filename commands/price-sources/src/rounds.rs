@@ -113,22 +113,13 @@ impl RoundMaker {
     }
 
     fn take(&self, message: &Message, state: &mut State) {
-        match self.read(message) {
+        match ticks::read_message(&self.pair, message) {
             Ok(observation) => state.book.take(observation),
             Err(error) => {
                 self.metrics.ignored(&self.pair);
-                tracing::warn!(subject = %message.subject, error = &*error, "observation ignored");
+                self.warn(&error, "observation ignored");
             }
         }
-    }
-
-    fn read(
-        &self,
-        message: &Message,
-    ) -> Result<nsl_schemas::price::Observation, Box<dyn std::error::Error + Send + Sync>> {
-        let stored_at_ms = message.info()?.published.unix_timestamp_nanos() / 1_000_000;
-        let stored_at_ms = u64::try_from(stored_at_ms)?;
-        Ok(ticks::read(&self.pair, &message.subject, &message.payload, stored_at_ms)?)
     }
 
     /// Proposes a round if one is due.

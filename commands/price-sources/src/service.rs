@@ -123,7 +123,7 @@ fn start_pollers(context: &Context<Config>, bus: &Bus, metrics: &Metrics) -> Res
 }
 
 fn start_round_makers(context: &Context<Config>, bus: &Bus, proposer: &Proposer, metrics: &Metrics) {
-    for (pair, feed) in &context.config.feeds {
+    for (pair, feed) in context.config.enabled_feeds() {
         let maker = RoundMaker {
             pair: pair.clone(),
             feed: feed.clone(),

@@ -1,5 +1,6 @@
 //! Observations on the bus: the stream `NSL_TICK`, publishing into it, and reading one pair of it in order.
 
+use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::consumer::{DeliverPolicy, StreamError};
 use async_nats::jetstream::context::{GetStreamError, PublishError as JetStreamPublishError};
@@ -84,6 +85,12 @@ pub(crate) async fn subscribe(bus: &Bus, pair: &Pair) -> Result<Ordered, Subscri
 /// Why a message is not taken for an observation.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
+    #[error("message on {subject} does not say when it was stored")]
+    StoredTime {
+        subject: String,
+        #[source]
+        source: async_nats::Error,
+    },
     #[error("not an observation")]
     Form(#[from] canonical::Error),
     #[error("observation of {venue} is stored under another subject")]
@@ -94,9 +101,20 @@ pub(crate) enum ReadError {
     FromTheFuture { venue: Venue, lead_ms: u64 },
 }
 
-/// Reads a message of `pair`. Whoever may publish on the subject wrote it, so nothing in it is taken on trust but
+/// Reads a message of the stream.
+pub(crate) fn read_message(pair: &Pair, message: &Message) -> Result<Observation, ReadError> {
+    let subject = message.subject.as_str();
+    let stored_at = message.info().map(|info| info.published);
+    let stored_at =
+        stored_at.map_err(|source| ReadError::StoredTime { subject: subject.to_owned(), source })?;
+    // A time before 1970 reads as 1970: every observation is then from the future and refused.
+    let stored_at_ms = u64::try_from(stored_at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    read(pair, subject, &message.payload, stored_at_ms)
+}
+
+/// Whoever may publish on the subject wrote it, so nothing in it is taken on trust but
 /// what a venue may say; the feed judges the rest.
-pub(crate) fn read(
+fn read(
     pair: &Pair,
     message_subject: &str,
     payload: &[u8],
