@@ -24,7 +24,8 @@ const SEED_FILE_LIMIT_BYTES: u64 = 4096;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BusConfig {
-    /// One or more server URLs, separated by commas; a secret because credentials may stand in it.
+    /// One or more server URLs, separated by commas; a secret because somebody may write a password into it, which
+    /// is refused.
     pub url: Secret,
     /// User name, with `password`.
     pub user: Option<String>,
@@ -46,6 +47,12 @@ pub enum Error {
     /// A URL is malformed; it is not repeated, it may hold a password.
     #[error("bus.url entry {position} is not a NATS URL: expected nats://host:port")]
     Url {
+        /// Which entry of the list, from 1.
+        position: usize,
+    },
+    /// The client library would ignore credentials in a URL and connect without them.
+    #[error("bus.url entry {position} holds credentials: set bus.user and bus.password instead")]
+    UrlCredentials {
         /// Which entry of the list, from 1.
         position: usize,
     },
@@ -144,8 +151,11 @@ impl Bus {
 }
 
 fn servers(urls: &str) -> Result<Vec<ServerAddr>, Error> {
-    let parse =
-        |(index, url): (usize, &str)| url.trim().parse().map_err(|_| Error::Url { position: index + 1 });
+    let parse = |(index, url): (usize, &str)| {
+        let position = index + 1;
+        let server: ServerAddr = url.trim().parse().map_err(|_| Error::Url { position })?;
+        if server.has_user_pass() { Err(Error::UrlCredentials { position }) } else { Ok(server) }
+    };
     urls.split(',').enumerate().map(parse).collect()
 }
 
@@ -241,6 +251,7 @@ mod tests {
         let table = [
             ("url = 'http://x'", "bus.url entry 1"),
             ("url = 'nats://a,:::'", "bus.url entry 2"),
+            ("url = 'nats://a,nats://u:hunter2@b'", "bus.url entry 2 holds credentials"),
             ("url = 'nats://a'\nuser = 'u'", "bus.user and bus.password"),
             ("url = 'nats://a'\npassword = 'p'", "bus.user and bus.password"),
             ("url = 'nats://a'\nnkey_seed_file = '/nonexistent/seed'", "/nonexistent/seed"),
@@ -253,6 +264,7 @@ mod tests {
             let text = format!("{text}\nconnect_timeout_ms = 1000\nrequest_timeout_ms = 1000");
             let config: BusConfig = toml::from_str(&text).unwrap();
             let error = Bus::connect(&config, "test").await.unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
             assert!(error.contains(words), "{error:?} should contain {words:?}");
         }
     }
