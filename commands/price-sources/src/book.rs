@@ -1,4 +1,5 @@
-//! The latest observation of each venue for one pair, and when they are worth a round. Pure: time is an argument.
+//! The latest observation of each venue for one pair, and when they are worth a round. Pure: time is an
+//! argument.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,11 +48,12 @@ impl Book {
         }
     }
 
-    /// The next round, if it has a quorum of fresh observations, says something later than the last one, and is due
-    /// by time or by how far the price moved.
+    /// The next round, if it has a quorum of fresh observations, says something later than the last one, and
+    /// is due by time or by how far the price moved.
     ///
-    /// It holds for the time of its newest observation, not for the present: a reader's maximum age then counts from
-    /// what was seen. Stale observations go along, so that the log shows why a venue did not count.
+    /// It holds for the time of its newest observation, not for the present: a reader's maximum age then
+    /// counts from what was seen. Stale observations go along, so that the log shows why a venue did not
+    /// count.
     pub(crate) fn proposal(&self, feed: &FeedConfig, last: LastRound, now_ms: u64) -> Option<Proposal> {
         let observations: Vec<_> = self
             .latest

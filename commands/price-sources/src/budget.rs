@@ -33,7 +33,8 @@ impl Budget {
 
     /// No request for this long; a pause under way is not shortened.
     pub(crate) fn close_for(&self, pause: Duration) {
-        // Beyond the clock's range the pause is not kept; pauses are bounded to a day, so this cannot be reached.
+        // Beyond the clock's range the pause is not kept; pauses are bounded to a day, so this cannot be
+        // reached.
         let until = Instant::now().checked_add(pause);
         let mut closed_until = self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
         *closed_until = (*closed_until).max(until);

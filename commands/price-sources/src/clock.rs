@@ -2,7 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Now, Unix ms. A clock before 1970 reads as 1970: every observation is then from the future and none counts.
+/// Now, Unix ms. A clock before 1970 reads as 1970: every observation is then from the future and none
+/// counts.
 pub(crate) fn now_ms() -> u64 {
     unix_ms(SystemTime::now())
 }

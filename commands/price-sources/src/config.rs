@@ -124,9 +124,7 @@ pub enum Error {
         pair: Pair,
     },
     /// A pair that the venues do not quote.
-    #[error(
-        "venues.{venue}.symbols.{pair}: the venue is asked in {QUOTE_CURRENCY}, expected a pair <base>-{QUOTE_CURRENCY}"
-    )]
+    #[error("venues.{venue}.symbols.{pair}: expected a pair <base>-{QUOTE_CURRENCY}, as the venue is asked")]
     QuoteCurrency {
         /// Whose.
         venue: Venue,
@@ -259,16 +257,18 @@ mod tests {
     #[test]
     fn every_contradiction_is_named() {
         let bitfinex = "venues.bitfinex";
+        let unknown = "venues.mtgox={ enabled = true, base_url = \"https://a\", interval_ms = 1, \
+                       rate_period_ms = 1, rate_burst = 1, symbols = {} }";
         for (settings, expected) in [
-            (vec!["venues.mtgox={ enabled = true, base_url = \"https://a\", interval_ms = 1, rate_period_ms = 1, rate_burst = 1, symbols = {} }".to_owned()], "venues.mtgox: this build knows no such venue"),
+            (vec![unknown.to_owned()], "venues.mtgox: this build knows no such venue"),
             (vec![format!("{bitfinex}.base_url=http://api-pub.bitfinex.com")], "venues.bitfinex.base_url"),
             (vec![format!("{bitfinex}.base_url=https://user:word@host")], "venues.bitfinex.base_url"),
             (vec![format!("{bitfinex}.base_url=https://host/?key=word")], "venues.bitfinex.base_url"),
             (vec![format!("{bitfinex}.base_url=nothing")], "venues.bitfinex.base_url"),
             (vec![format!("{bitfinex}.base_url=ftp://host")], "venues.bitfinex.base_url"),
-            (vec![format!("{bitfinex}.symbols.NEO-USD=../../x")], "venues.bitfinex.symbols.NEO-USD: expected 1"),
-            (vec![format!("{bitfinex}.symbols.NEO-USD=")], "venues.bitfinex.symbols.NEO-USD: expected 1"),
-            (vec![format!("{bitfinex}.symbols.NEO-USDT=tNEOUST")], "symbols.NEO-USDT: the venue is asked in USD"),
+            (vec![format!("{bitfinex}.symbols.NEO-USD=../../x")], "symbols.NEO-USD: expected 1"),
+            (vec![format!("{bitfinex}.symbols.NEO-USD=")], "symbols.NEO-USD: expected 1"),
+            (vec![format!("{bitfinex}.symbols.NEO-USDT=tNEOUST")], "NEO-USDT: expected a pair <base>-USD"),
             (vec![format!("{bitfinex}.enabled=false")], "rules.sources_min is 3, but 2 enabled"),
         ] {
             let settings: Vec<&str> = settings.iter().map(String::as_str).collect();

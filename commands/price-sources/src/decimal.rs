@@ -1,7 +1,8 @@
 //! Decimal text to a price in units of 10^-8, digit by digit: no price ever passes through a float.
 //!
-//! Accepts the numbers of JSON (RFC 8259). What lies beyond the eighth decimal is rounded half to even, because an
-//! aggregating venue sends all the digits of its own float; a price that rounds to zero is no price.
+//! Accepts the numbers of JSON (RFC 8259). What lies beyond the eighth decimal is rounded half to even,
+//! because an aggregating venue sends all the digits of its own float; a price that rounds to zero is no
+//! price.
 
 use nsl_schemas::number::PriceE8;
 
@@ -11,8 +12,8 @@ const SCALE: i32 = 8;
 /// Longest accepted text: a double needs 24 characters, the longest seen from a venue has 22; 64 leaves room.
 const TEXT_BYTES_MAX: usize = 64;
 
-/// Largest accepted exponent, up or down: a u64 of 10^-8 spans 20 digits, so anything beyond is no price, and the
-/// bound keeps the number of appended zeros small.
+/// Largest accepted exponent, up or down: a u64 of 10^-8 spans 20 digits, so anything beyond is no price, and
+/// the bound keeps the number of appended zeros small.
 const EXPONENT_MAX: i32 = 99;
 
 /// Why a text is not a price.
@@ -54,8 +55,8 @@ pub fn parse(text: &str) -> Result<PriceE8, Error> {
     }
 }
 
-/// The significant digits without leading zeros, and the power of ten of the last one; the power is `None` when it
-/// is beyond [`EXPONENT_MAX`] upwards. `None` in whole when the text is not a JSON number.
+/// The significant digits without leading zeros, and the power of ten of the last one; the power is `None`
+/// when it is beyond [`EXPONENT_MAX`] upwards. `None` in whole when the text is not a JSON number.
 fn split(unsigned: &str) -> Option<(String, Option<i32>)> {
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
@@ -76,7 +77,8 @@ fn split(unsigned: &str) -> Option<(String, Option<i32>)> {
     Some((digits, (exponent <= EXPONENT_MAX).then_some(exponent - decimals)))
 }
 
-/// An exponent beyond the bound reads as just beyond it: what it means (too large, or zero) no longer depends on it.
+/// An exponent beyond the bound reads as just beyond it: what it means (too large, or zero) no longer depends
+/// on it.
 fn parse_exponent(text: &str) -> Option<i32> {
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, text.get(1..)?),
@@ -180,7 +182,8 @@ mod tests {
         assert_eq!(parse(&"1".repeat(TEXT_BYTES_MAX + 1)), Err(Error::TooLong));
     }
 
-    /// The same by integer arithmetic: mantissa × 10^shift with the remainder compared to half of the divisor.
+    /// The same by integer arithmetic: mantissa × 10^shift with the remainder compared to half of the
+    /// divisor.
     fn by_arithmetic(mantissa: u128, shift: i32) -> Option<u64> {
         let power = 10_u128.pow(shift.unsigned_abs());
         let value = if shift >= 0 {

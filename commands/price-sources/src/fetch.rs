@@ -14,12 +14,12 @@ pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Pause after "too many requests" without `Retry-After`: venues count in minutes.
 const RATE_PAUSE: Duration = Duration::from_mins(1);
 
-/// Pause after a refusal that time alone seldom mends (credentials, payment, region, firewall); asking on would look
-/// like an attack.
+/// Pause after a refusal that time alone seldom mends (credentials, payment, region, firewall); asking on
+/// would look like an attack.
 const REFUSED_PAUSE: Duration = Duration::from_mins(10);
 
-/// Longest `Retry-After` that is kept: a mistaken one must not silence a venue for ever. Bans last up to three days,
-/// and one request a day does not prolong them.
+/// Longest `Retry-After` that is kept: a mistaken one must not silence a venue for ever. Bans last up to
+/// three days, and one request a day does not prolong them.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 
 /// "I am a teapot", by which some venues say that an address is banned.

@@ -1,6 +1,8 @@
-//! Market data in, price rounds out: asks venues, publishes their observations in order, proposes rounds (D14).
+//! Market data in, price rounds out: asks venues, publishes their observations in order, proposes rounds
+//! (D14).
 //!
-//! Nothing here decides a price: a round carries its observations, and the feed's aggregate computes the price.
+//! Nothing here decides a price: a round carries its observations, and the feed's aggregate computes the
+//! price.
 
 mod backoff;
 mod book;

@@ -16,7 +16,8 @@ use crate::metrics::Metrics;
 use crate::venue::Answer;
 use crate::{fetch, ticks, venue};
 
-/// Longest wait between two attempts at a source that keeps failing: a venue that came back is seen within minutes.
+/// Longest wait between two attempts at a source that keeps failing: a venue that came back is seen within
+/// minutes.
 const FAILING_WAIT_MAX: Duration = Duration::from_mins(5);
 
 /// Why an attempt gave no observation on the bus.
@@ -52,7 +53,8 @@ pub(crate) struct Poller {
 }
 
 impl Poller {
-    /// Runs until `stop`. A request under way is dropped then: an observation that was not published is no loss.
+    /// Runs until `stop`. A request under way is dropped then: an observation that was not published is no
+    /// loss.
     pub(crate) async fn run(self, stop: CancellationToken) {
         stop.run_until_cancelled(self.poll_for_ever()).await;
     }

@@ -1,5 +1,5 @@
-//! Makes the rounds of one pair: follows its observations in stream order and proposes a round when one is due, one at
-//! a time.
+//! Makes the rounds of one pair: follows its observations in stream order and proposes a round when one is
+//! due, one at a time.
 
 use std::time::Duration;
 
@@ -22,10 +22,12 @@ use crate::metrics::Metrics;
 use crate::proposer::{self, Proposer};
 use crate::ticks;
 
-/// First pause after something failed: long enough that a read model or a service that restarts has caught up.
+/// First pause after something failed: long enough that a read model or a service that restarts has caught
+/// up.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 
-/// Longest pause: every refused proposal is an event in the log, so a feed without quorum tries once a minute.
+/// Longest pause: every refused proposal is an event in the log, so a feed without quorum tries once a
+/// minute.
 const PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// What to do after a proposal that was not accepted.

@@ -22,8 +22,8 @@ const AGE_MS_MAX: u64 = 60 * 60 * 1000;
 /// Size of the stream: an hour of a hundred sources asked every second at 400 bytes is 144 MB.
 const STREAM_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// How far an observation's time may lie ahead of the time at which the stream stored it: publishers cap it at their
-/// own clock, and clocks of honest machines differ by less.
+/// How far an observation's time may lie ahead of the time at which the stream stored it: publishers cap it
+/// at their own clock, and clocks of honest machines differ by less.
 const CLOCK_LEAD_MS_MAX: u64 = 5_000;
 
 /// The stream of observations.

@@ -1,4 +1,5 @@
-//! The whole service against a real NATS server, three venues played over HTTP and the command side played on the bus.
+//! The whole service against a real NATS server, three venues played over HTTP and the command side played on
+//! the bus.
 //!
 //! `NSL_TEST_NATS_URL` names a server with JetStream; without it the test says that it is skipped.
 
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::jetstream::{self, stream};
-use async_nats::{Client, Message, Subscriber};
+use async_nats::{Client, ConnectOptions, Message, ServerAddr, Subscriber};
 use axum::Router;
 use axum::routing::get;
 use futures::StreamExt;
@@ -59,7 +60,18 @@ async fn venues() -> String {
     base_url
 }
 
-fn start_service(folder: &Path, nats_url: &str, venues_url: &str, pair: &Pair) -> Child {
+/// The server's address, and the credentials that its URL may hold, in the places where a service takes them.
+fn bus_section(nats: &ServerAddr) -> String {
+    let address = format!("bus.url = \"nats://{}:{}\"", nats.host(), nats.port());
+    match (nats.username(), nats.password()) {
+        (Some(user), Some(password)) => {
+            format!("{address}\nbus.user = {user:?}\nbus.password = {password:?}")
+        }
+        _ => address,
+    }
+}
+
+fn start_service(folder: &Path, nats: &ServerAddr, venues_url: &str, pair: &Pair) -> Child {
     let seed_file = folder.join("issuer.seed").display().to_string();
     std::fs::write(&seed_file, SigningKey::seed_text(&SEED).as_str()).unwrap();
     let venues = [("bitfinex", "tNEOUSD"), ("coingecko", "neo"), ("coinpaprika", "neo-neo")];
@@ -70,11 +82,12 @@ fn start_service(folder: &Path, nats_url: &str, venues_url: &str, pair: &Pair) -
         )
     });
     let config = format!(
-        "telemetry.admin_address = \"127.0.0.1:0\"\nbus.url = {nats_url:?}\nissuer.seed_file = {seed_file:?}\n\
+        "telemetry.admin_address = \"127.0.0.1:0\"\nissuer.seed_file = {seed_file:?}\n{}\n\
          [feeds.NEO-USD]\nenabled = false\n\
          [feeds.{pair}]\nenabled = true\nround_interval_ms = 1\nround_deviation_bps = 50\n\
          [feeds.{pair}.rules]\nsources_min = 3\nage_max_ms = 60000\ndeviation_floor_bps = 100\n\
          price_min_e8 = \"1\"\nprice_max_e8 = \"1000000000000\"\n{}",
+        bus_section(nats),
         venues.concat()
     );
     let config_file = folder.join("service.toml");
@@ -95,8 +108,14 @@ struct CommandSide {
 }
 
 impl CommandSide {
-    async fn start(url: &str, pair: &Pair) -> Self {
-        let nats = async_nats::connect(url).await.unwrap();
+    async fn start(url: &ServerAddr, pair: &Pair) -> Self {
+        let options = match (url.username(), url.password()) {
+            (Some(user), Some(password)) => {
+                ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
+            }
+            _ => ConnectOptions::new(),
+        };
+        let nats = options.connect(url.clone()).await.unwrap();
         let config = stream::Config {
             name: streams::COMMANDS.to_owned(),
             subjects: vec![streams::COMMANDS_SUBJECT.to_owned()],
@@ -168,10 +187,11 @@ async fn venues_become_rounds_through_every_answer_of_the_command_side() {
         eprintln!("SKIPPED: NSL_TEST_NATS_URL names no NATS server");
         return;
     };
+    let nats: ServerAddr = nats_url.parse().unwrap();
     let pair = Pair::parse(&format!("T{}-USD", Uuid::now_v7().simple())).unwrap();
-    let mut command_side = CommandSide::start(&nats_url, &pair).await;
+    let mut command_side = CommandSide::start(&nats, &pair).await;
     let folder = tempfile::tempdir().unwrap();
-    let mut service = start_service(folder.path(), &nats_url, &venues().await, &pair);
+    let mut service = start_service(folder.path(), &nats, &venues().await, &pair);
 
     let nothing = Reply::Error { code: "not_found".to_owned(), message: String::new() };
     assert_eq!(command_side.answer_question(&pair, &nothing).await, None);
@@ -196,10 +216,13 @@ async fn venues_become_rounds_through_every_answer_of_the_command_side() {
     let newest_ms = round.observations.iter().map(|observation| observation.observed_at_ms).max();
     assert_eq!(Some(round.as_of_ms), newest_ms);
 
-    let next = command_side.answer_command(45, Answer::Accepted { version: 3 }).await;
-    assert!(
-        matches!(next, PriceFeedCommand::RecordRound(next) if next.round == 7 && next.as_of_ms > round.as_of_ms)
-    );
+    let PriceFeedCommand::RecordRound(next) =
+        command_side.answer_command(45, Answer::Accepted { version: 3 }).await
+    else {
+        unreachable!("a registered feed is not registered again")
+    };
+    assert_eq!(next.round, 7);
+    assert!(next.as_of_ms > round.as_of_ms);
 
     kill(Pid::from_raw(i32::try_from(service.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
     // A proposal that is under way is still awaited, so it is still answered.

@@ -1,5 +1,6 @@
-//! Bitfinex, an exchange: `GET /v2/ticker/tNEOUSD` → `[BID, BID_SIZE, ASK, ASK_SIZE, CHANGE, CHANGE_RELATIVE, LAST,
-//! VOLUME, HIGH, LOW]`, bare numbers, no time. Errors are lists too: `["error", 11010, "ratelimit: error"]`.
+//! Bitfinex, an exchange: `GET /v2/ticker/tNEOUSD` → `[BID, BID_SIZE, ASK, ASK_SIZE, CHANGE, CHANGE_RELATIVE,
+//! LAST, VOLUME, HIGH, LOW]`, bare numbers, no time. Errors are lists too: `["error", 11010, "ratelimit:
+//! error"]`.
 
 use nsl_schemas::number::PriceE8;
 use nsl_schemas::price::Observation;
@@ -35,8 +36,9 @@ fn parse(answer: &Answer<'_>) -> Result<Observation, Error> {
     })
 }
 
-/// The last trade, held to the quotes that stand now: at a thin pair the last trade may be hours old (a quarter of
-/// NEO's minutes see none), while the quotes live. Crossed quotes move nothing; the feed judges them.
+/// The last trade, held to the quotes that stand now: at a thin pair the last trade may be hours old (a
+/// quarter of NEO's minutes see none), while the quotes live. Crossed quotes move nothing; the feed judges
+/// them.
 fn living_price(bid: PriceE8, ask: PriceE8, last: PriceE8) -> PriceE8 {
     if bid > ask { last } else { last.clamp(bid, ask) }
 }

@@ -1,7 +1,7 @@
 //! CoinGecko, an aggregate of exchanges: `GET /api/v3/simple/price?ids=neo&…` →
-//! `{"neo":{"usd":2.56,"last_updated_at":1700000000}}`, numbers, seconds. An unknown id gives `{}` and a missing price
-//! `{"neo":{}}`, both with status 200; errors are `{"status":{"error_code":429,"error_message":"…"}}` or
-//! `{"error":"…"}`.
+//! `{"neo":{"usd":2.56,"last_updated_at":1700000000}}`, numbers, seconds. An unknown id gives `{}` and a
+//! missing price `{"neo":{}}`, both with status 200; errors are
+//! `{"status":{"error_code":429,"error_message":"…"}}` or `{"error":"…"}`.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! CoinPaprika, an aggregate of exchanges: `GET /v1/tickers/neo-neo` →
-//! `{"id":"neo-neo",…,"last_updated":"2023-11-14T22:13:20Z","quotes":{"USD":{"price":2.56,…}}}`, a number and an RFC 3339
-//! time. Errors are `{"error":"id not found"}`.
+//! `{"id":"neo-neo",…,"last_updated":"2023-11-14T22:13:20Z","quotes":{"USD":{"price":2.56,…}}}`, a number and
+//! an RFC 3339 time. Errors are `{"error":"id not found"}`.
 
 use jiff::Timestamp;
 use nsl_schemas::price::Observation;

@@ -1,4 +1,5 @@
-//! The venues: for each one where to ask and how to read its answer. A new venue is one file and one line in [`ALL`].
+//! The venues: for each one where to ask and how to read its answer. A new venue is one file and one line in
+//! [`ALL`].
 //!
 //! Parsers are pure and see untrusted bytes: any body gives an observation or a named error.
 
@@ -19,7 +20,8 @@ pub const ALL: &[Adapter] = &[bitfinex::ADAPTER, coingecko::ADAPTER, coinpaprika
 /// The quote currency of every venue here: pairs against a stablecoin need that coin's own index first.
 pub const QUOTE_CURRENCY: &str = "USD";
 
-/// How far a venue's clock may run ahead of ours before its time is disbelieved; public clocks differ by less.
+/// How far a venue's clock may run ahead of ours before its time is disbelieved; public clocks differ by
+/// less.
 const CLOCK_LEAD_MS_MAX: u64 = 5_000;
 
 /// Longest piece of a venue's own error text that is repeated in ours.
@@ -88,7 +90,7 @@ pub enum Error {
     Time(String),
     /// A time that has not come yet.
     #[error(
-        "time {observed_at_ms} ms is ahead of the clock, {received_at_ms} ms, by more than {CLOCK_LEAD_MS_MAX} ms"
+        "time {observed_at_ms} ms is more than {CLOCK_LEAD_MS_MAX} ms ahead of the clock, {received_at_ms} ms"
     )]
     FromTheFuture {
         /// The venue's time.
@@ -108,8 +110,8 @@ fn price(field: &'static str, raw: &RawValue) -> Result<PriceE8, Error> {
     decimal::parse(raw.get()).map_err(|source| Error::Price { field, text: cut(raw.get()), source })
 }
 
-/// The venue's time, if it is believable. A lead within the clock tolerance counts as now, so that a venue whose
-/// clock runs a little ahead is not held for the future at every round.
+/// The venue's time, if it is believable. A lead within the clock tolerance counts as now, so that a venue
+/// whose clock runs a little ahead is not held for the future at every round.
 fn observed_at_ms(venue_time_ms: u64, answer: &Answer<'_>) -> Result<u64, Error> {
     let received_at_ms = answer.received_at_ms;
     if venue_time_ms > received_at_ms.saturating_add(CLOCK_LEAD_MS_MAX) {

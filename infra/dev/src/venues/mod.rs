@@ -1,5 +1,5 @@
-//! `cargo dev venues`: a replayer that answers as Bitfinex, CoinGecko and CoinPaprika do, in their own wire formats,
-//! with prices that move. `POST /control/<venue>/<mode>` makes one of them bad.
+//! `cargo dev venues`: a replayer that answers as Bitfinex, CoinGecko and CoinPaprika do, in their own wire
+//! formats, with prices that move. `POST /control/<venue>/<mode>` makes one of them bad.
 //!
 //! For demonstrations and tests where no venue can be reached; the base URL is all that a client must change.
 
@@ -153,7 +153,8 @@ async fn coinpaprika(State(replayer): State<Arc<Replayer>>, Path(id): Path<Strin
         let seconds = i64::try_from(unix_ms(time) / 1_000).unwrap_or_default();
         let last_updated = jiff::Timestamp::from_second(seconds).unwrap_or_default();
         let body = format!(
-            "{{\"id\":\"neo-neo\",\"name\":\"NEO\",\"symbol\":\"NEO\",\"rank\":104,\"total_supply\":100000000,\
+            "{{\"id\":\"neo-neo\",\"name\":\"NEO\",\"symbol\":\"NEO\",\"rank\":104,\
+             \"total_supply\":100000000,\
              \"max_supply\":100000000,\"beta_value\":1.13,\"first_data_at\":\"2016-09-09T00:00:00Z\",\
              \"last_updated\":\"{last_updated}\",\"quotes\":{{\"USD\":{{\"price\":{price},\
              \"volume_24h\":9911234.55,\"percent_change_15m\":-0.05,\"ath_price\":196.85}}}}}}"

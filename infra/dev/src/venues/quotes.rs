@@ -1,5 +1,5 @@
-//! What each replayed venue quotes at a step of the base series. Pure, integers only: the same step gives the same
-//! prices.
+//! What each replayed venue quotes at a step of the base series. Pure, integers only: the same step gives the
+//! same prices.
 
 /// NEO in 10^-8 USD, one price a line: an integer walk around 2.56 USD with steps of at most 15 bps.
 const NEO_USD_E8: &str = include_str!("neo_usd_e8.txt");
