@@ -18,6 +18,7 @@ mod status;
 mod supervisor;
 mod test;
 mod up;
+mod venues;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,8 @@ enum Command {
     Test(test::Arguments),
     /// Check that the crates keep the dependency law
     CheckDeps,
+    /// Answer as market-data venues do, in their wire formats
+    Venues(venues::Arguments),
     /// Own the processes of `up` (which starts this itself)
     #[command(hide = true)]
     Supervise(up::Scope),
@@ -80,6 +83,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Logs(arguments) => logs::run(&layout, arguments)?,
         Command::Test(arguments) => test::run(&layout, arguments)?,
         Command::CheckDeps => check_deps::run(&layout)?,
+        Command::Venues(arguments) => venues::run(arguments)?,
         Command::Supervise(scope) => supervisor::run_detached(&layout, scope)?,
     })
 }
