@@ -2,10 +2,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks on them")]
 
 mod binaries;
+mod ceremony;
 mod check_deps;
+mod contexts;
 mod doctor;
 mod down;
 mod interrupt;
+mod keys;
 mod layout;
 mod logs;
 mod outcome;

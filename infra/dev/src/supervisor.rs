@@ -1,13 +1,15 @@
 //! The process that owns the site: starts everything, keeps it running, stops it in good order.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nsl_local_services::{Hooks, Identity, Part, PrivateFileError, Site, Tools, ToolsError};
 
 use crate::binaries::{self, Binaries};
+use crate::ceremony;
+use crate::contexts;
 use crate::interrupt;
 use crate::layout::Layout;
 use crate::outcome::Outcome;
@@ -32,6 +34,12 @@ pub(crate) enum Error {
     File(#[from] PrivateFileError),
     #[error("cannot read this process' own state from /proc")]
     Identity,
+    #[error(transparent)]
+    Ceremony(#[from] ceremony::Error),
+    #[error(transparent)]
+    Contexts(#[from] contexts::Error),
+    #[error("cannot start the asynchronous runtime")]
+    Runtime(#[source] std::io::Error),
     #[error("cannot leave the terminal's session")]
     Session(#[source] nix::Error),
 }
@@ -104,12 +112,37 @@ fn start(binaries: Option<Binaries>, site: &mut Site) -> Result<Vec<Line>, Error
     }
     let mut lines = part_lines(site);
     if let Some(binaries) = binaries {
-        services::start_all(site, &binaries)?;
-        for service in &SERVICES {
-            lines.push(Line { label: service.name.into(), value: services::admin_url(site, service)? });
-        }
+        start_services(site, &binaries, &mut lines)?;
     }
     Ok(lines)
+}
+
+/// Genesis first, then what takes commands, then roots and grants, then everything that needs them.
+fn start_services(site: &mut Site, binaries: &Binaries, lines: &mut Vec<Line>) -> Result<(), Error> {
+    let worker = binaries.path("nsl-enclave-worker");
+    let files = ceremony::prepare(site, &worker, nsl_client::prepared::unix_now_ms())?;
+    services::start(site, binaries, &files, |service| service.name == services::COMMANDS)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
+    runtime.block_on(ceremony::register(site))?;
+    services::start(site, binaries, &files, |service| service.name != services::COMMANDS)?;
+    for service in &SERVICES {
+        lines.push(Line { label: service.name.into(), value: services::address(site, service)? });
+    }
+    let home = contexts::write(site, &files)?;
+    let cli = binaries.path("nsl");
+    lines.push(Line { label: FIRST_COMMAND.into(), value: first_command(&home, &cli) });
+    if ceremony::is_worker_outdated(&files, &worker) {
+        let note = "another build than the site began with, which goes on; `cargo dev reset` adopts the new one";
+        lines.push(Line { label: "note: worker".into(), value: note.into() });
+    }
+    Ok(())
+}
+
+/// The label of the line with a command to try.
+pub(crate) const FIRST_COMMAND: &str = "try";
+
+fn first_command(home: &Path, cli: &Path) -> String {
+    format!("XDG_CONFIG_HOME={} {} wallet create first --wait", home.display(), cli.display())
 }
 
 fn part_lines(site: &Site) -> Vec<Line> {
