@@ -148,8 +148,9 @@ mod tests {
 
     #[test]
     fn a_statement_about_anything_else_is_refused_before_the_document_is_read() {
+        type Change = fn(&mut BirthStatement);
         let world = world();
-        let changes: [(&str, fn(&mut BirthStatement)); 6] = [
+        let changes: [(&str, Change); 6] = [
             ("log", |s| s.genesis_sha256 = Sha256([9; 32])),
             ("tenant", |s| s.tenant = Tenant::parse("other").unwrap()),
             ("wallet", |s| s.wallet = AggregateId::parse("other").unwrap()),
@@ -170,7 +171,7 @@ mod tests {
     #[test]
     fn a_matching_statement_without_a_document_proves_nothing() {
         let world = world();
-        for document in [&b""[..], b"\xD2\x84", b"garbage", &[0; 30_000]] {
+        for document in [&b""[..], b"\xD2\x84", b"garbage", &vec![0; 30_000]] {
             let verdict = check(&world.certificate(document), &world.expectation());
             assert!(matches!(verdict, Err(Error::Attestation(_))), "{verdict:?}");
         }

@@ -137,6 +137,14 @@ impl PublishedEvent {
 pub struct EventStream {
     messages: Ordered,
     next_position: u64,
+    backlog: u64,
+}
+
+impl EventStream {
+    /// How many matching events there were when the stream was opened: whoever wants only those stops after as many.
+    pub fn backlog(&self) -> u64 {
+        self.backlog
+    }
 }
 
 impl Stream for EventStream {
@@ -170,8 +178,8 @@ impl Client {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
             ..OrderedConfig::default()
         };
-        let messages = self.ordered_messages(streams::EVENTS, config).await?;
-        Ok(EventStream { messages, next_position: start_sequence })
+        let (messages, backlog) = self.ordered_messages(streams::EVENTS, config).await?;
+        Ok(EventStream { messages, next_position: start_sequence, backlog })
     }
 
     /// The position of the last published event; 0 when there is none.
@@ -200,12 +208,14 @@ impl Client {
         &self,
         stream: &str,
         config: OrderedConfig,
-    ) -> Result<Ordered, Error> {
+    ) -> Result<(Ordered, u64), Error> {
         let stream = self.jetstream().get_stream_no_info(stream).await;
         let stream = stream.map_err(|error| Error::Unavailable(Box::new(error)))?;
         let consumer = stream.create_consumer(config).await;
         let consumer = consumer.map_err(|error| Error::Unavailable(Box::new(error)))?;
-        consumer.messages().await.map_err(|error| Error::Unavailable(Box::new(error)))
+        let backlog = consumer.cached_info().num_pending;
+        let messages = consumer.messages().await.map_err(|error| Error::Unavailable(Box::new(error)))?;
+        Ok((messages, backlog))
     }
 }
 

@@ -71,7 +71,7 @@ impl Client {
             ..OrderedConfig::default()
         };
         let messages = self.ordered_messages(streams::PRICES, config).await;
-        let messages = messages.map_err(|error| Error::Unavailable(Box::new(error)))?;
+        let (messages, _) = messages.map_err(|error| Error::Unavailable(Box::new(error)))?;
         Ok(PriceStream { messages, last_position: 0 })
     }
 }

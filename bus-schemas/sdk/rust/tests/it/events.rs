@@ -24,6 +24,7 @@ async fn events_come_in_order_from_the_position_asked_for() {
     }
     let filter = EventFilter { tenant: Some(world.tenant.clone()), ..EventFilter::default() };
     let events = world.client.events(&filter, positions[2]).await.unwrap();
+    assert_eq!(events.backlog(), 3);
     let seen: Vec<_> = events.take(3).map(Result::unwrap).collect().await;
     assert_eq!(seen.iter().map(|event| event.position).collect::<Vec<_>>(), positions[2..]);
     assert_eq!(seen[0].data.get(), "{\"index\":2}");
