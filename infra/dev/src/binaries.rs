@@ -33,9 +33,12 @@ struct Message {
 
 impl Binaries {
     /// Builds what the services need; cargo's own progress goes to standard error.
-    pub(crate) fn build(root: &Path, services: &'static [Service]) -> Result<Self, Error> {
+    pub(crate) fn build(
+        root: &Path,
+        services: impl Iterator<Item = &'static Service> + Clone,
+    ) -> Result<Self, Error> {
         let mut child = Command::new("cargo")
-            .args(arguments(services))
+            .args(arguments(services.clone()))
             .current_dir(root)
             .stdout(Stdio::piped())
             .spawn()
@@ -53,7 +56,7 @@ impl Binaries {
         if !child.wait().map_err(Error::Run)?.success() {
             return Err(Error::Build);
         }
-        match services.iter().find(|service| !paths.contains_key(service.binary)) {
+        match services.clone().find(|service| !paths.contains_key(service.binary)) {
             Some(service) => Err(Error::NotBuilt { binary: service.binary }),
             None => Ok(Self { paths }),
         }
@@ -65,12 +68,11 @@ impl Binaries {
     }
 }
 
-fn arguments(services: &[Service]) -> Vec<String> {
+fn arguments<'a>(services: impl Iterator<Item = &'a Service> + Clone) -> Vec<String> {
     let mut arguments = vec!["build".to_owned(), "--message-format=json-render-diagnostics".to_owned()];
-    let packages: BTreeSet<&str> = services.iter().map(|service| service.package).collect();
-    let binaries: BTreeSet<&str> = services.iter().map(|service| service.binary).collect();
+    let packages: BTreeSet<&str> = services.clone().map(|service| service.package).collect();
+    let binaries: BTreeSet<&str> = services.clone().map(|service| service.binary).collect();
     let features = services
-        .iter()
         .flat_map(|service| service.features.iter().map(|feature| format!("{}/{feature}", service.package)));
     arguments.extend(packages.into_iter().flat_map(|package| ["--package".to_owned(), package.to_owned()]));
     arguments.extend(binaries.into_iter().flat_map(|binary| ["--bin".to_owned(), binary.to_owned()]));
@@ -82,11 +84,11 @@ fn arguments(services: &[Service]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::SERVICES;
+    use crate::services::built;
 
     #[test]
     fn each_package_is_built_once_with_its_features() {
-        let arguments = arguments(&SERVICES).join(" ");
+        let arguments = arguments(built()).join(" ");
         assert_eq!(arguments.matches("--package nsl-enclave-worker").count(), 1, "{arguments}");
         assert_eq!(arguments.matches("--features nsl-enclave-worker/development").count(), 1, "{arguments}");
         assert!(arguments.contains("--bin nsl-price-sources"), "{arguments}");

@@ -34,6 +34,12 @@ impl Layout {
         SiteDirectory::at(&self.root.join(".nsl/site"))
     }
 
+    /// A built program, as the newest build of a local site left it.
+    pub(crate) fn binary(&self, name: &str) -> PathBuf {
+        let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(name)));
+        beside.unwrap_or_else(|| name.into())
+    }
+
     /// What the process that owns the site tells about itself.
     pub(crate) fn runner_record(&self) -> PathBuf {
         self.site().run().join("runner.json")

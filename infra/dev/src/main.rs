@@ -5,6 +5,7 @@ mod binaries;
 mod ceremony;
 mod check_deps;
 mod contexts;
+mod demo;
 mod doctor;
 mod down;
 mod interrupt;
@@ -43,6 +44,8 @@ struct Arguments {
 enum Command {
     /// Start everything and keep it running
     Up(up::Arguments),
+    /// Start everything and walk one story on real input, each step with its real outcome
+    Demo,
     /// Stop everything; all data stays
     Down,
     /// Remove all data of the local site
@@ -79,6 +82,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
     interrupt::listen().context("cannot listen for Ctrl-C")?;
     Ok(match command {
         Command::Up(arguments) => up::run(&layout, arguments)?,
+        Command::Demo => demo::run(&layout)?,
         Command::Down => down::run(&layout)?,
         Command::Reset(arguments) => reset::run(&layout, arguments)?,
         Command::Status => status::run(&layout)?,

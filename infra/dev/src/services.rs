@@ -62,7 +62,7 @@ pub(crate) struct Service {
 pub(crate) const COMMANDS: &str = "commands";
 
 /// All of them, in the order of their start: who is asked starts before who asks.
-pub(crate) const SERVICES: [Service; 8] = [
+pub(crate) static SERVICES: [Service; 8] = [
     service(COMMANDS, "nsl-commands", DEVELOPMENT, &[Need::Bus("commands"), Need::LogWriter, Need::Genesis]),
     service("projections", "nsl-projections", &[], &[Need::Bus("projections"), Need::LogReader]),
     worker("enclave-worker-1"),
@@ -96,7 +96,19 @@ pub(crate) const SERVICES: [Service; 8] = [
 ];
 
 /// The command line that a person uses; built with the services.
-pub(crate) const CLI: Service = service("cli", "nsl-cli", DEVELOPMENT, &[]);
+pub(crate) static CLI: Service = Service {
+    name: "cli",
+    package: "nsl-cli",
+    binary: "nsl",
+    features: DEVELOPMENT,
+    needs: &[],
+    kind: Kind::Service,
+};
+
+/// What a local site is built from: the services and the command line, but for this program itself.
+pub(crate) fn built() -> impl Iterator<Item = &'static Service> + Clone {
+    SERVICES.iter().filter(|service| service.kind != Kind::Replayer).chain([&CLI])
+}
 
 const DEVELOPMENT: &[&str] = &["development"];
 
@@ -142,7 +154,7 @@ pub(crate) fn start(
             Kind::Worker => {
                 let socket = socket(service, site.directory());
                 let arguments = worker_arguments(&socket, files);
-                (files.worker.clone(), arguments, Readiness::UnixSocket { path: socket })
+                (files.worker.clone(), arguments, Readiness::UnixSocket(socket))
             }
             Kind::Replayer => {
                 let listen = format!("127.0.0.1:{venues_port}");

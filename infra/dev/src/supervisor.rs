@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nsl_local_services::{Hooks, Identity, Part, PrivateFileError, Site, Tools, ToolsError};
+use nsl_local_services::{Hooks, Identity, NETWORK_MAGIC, Part, PrivateFileError, Site, Tools, ToolsError};
 
 use crate::binaries::{self, Binaries};
 use crate::ceremony;
@@ -75,7 +75,29 @@ pub(crate) fn run_detached(layout: &Layout, scope: &Scope) -> Result<Outcome, Er
 
 /// Builds our services, unless only the parts are wanted.
 pub(crate) fn build(layout: &Layout, scope: &Scope) -> Result<Option<Binaries>, binaries::Error> {
-    (!scope.parts_only).then(|| Binaries::build(layout.root(), &SERVICES)).transpose()
+    (!scope.parts_only).then(|| Binaries::build(layout.root(), services::built())).transpose()
+}
+
+/// Owns the site for as long as `work` takes.
+pub(crate) fn run_for(
+    layout: &Layout,
+    scope: &Scope,
+    work: impl FnOnce(&[Line]) -> anyhow::Result<Outcome>,
+) -> anyhow::Result<Outcome> {
+    let binaries = build(layout, scope)?;
+    let progress = Progress::start();
+    let record = RecordFile::create(layout)?;
+    let mut site = Site::open_with(layout.site().path(), Tools::from_environment()?, progress.hooks())?;
+    record.write(State::Starting { phase: "starting".into() })?;
+    let result = start(binaries, &mut site).map_err(anyhow::Error::from).and_then(|lines| {
+        progress.finish();
+        work(&lines)
+    });
+    let stopped = site.stop();
+    record.remove();
+    let outcome = result?;
+    stopped?;
+    Ok(outcome)
 }
 
 fn own(
@@ -142,7 +164,7 @@ fn start_services(site: &mut Site, binaries: &Binaries, lines: &mut Vec<Line>) -
 pub(crate) const FIRST_COMMAND: &str = "try";
 
 fn first_command(home: &Path, cli: &Path) -> String {
-    format!("XDG_CONFIG_HOME={} {} wallet create first --wait", home.display(), cli.display())
+    format!("XDG_CONFIG_HOME={} {} wallet create first --network-magic {NETWORK_MAGIC} --allow GAS=100", home.display(), cli.display())
 }
 
 fn part_lines(site: &Site) -> Vec<Line> {
