@@ -1,6 +1,7 @@
 //! `cargo dev`: everything a developer runs, on real parts, with nothing to install by hand.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks on them")]
 
+mod bench;
 mod binaries;
 mod ceremony;
 mod check_deps;
@@ -58,6 +59,8 @@ enum Command {
     Logs(logs::Arguments),
     /// Run all tests against real services that exist only for this run
     Test(test::Arguments),
+    /// Measure release builds on services that exist only for this run
+    Bench(bench::Arguments),
     /// Check that the crates keep the dependency law
     CheckDeps,
     /// Answer as market-data venues do, in their wire formats
@@ -89,6 +92,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Doctor => doctor::run(&layout),
         Command::Logs(arguments) => logs::run(&layout, arguments)?,
         Command::Test(arguments) => test::run(&layout, arguments)?,
+        Command::Bench(arguments) => bench::run(&layout, arguments)?,
         Command::CheckDeps => check_deps::run(&layout)?,
         Command::Venues(arguments) => venues::run(arguments)?,
         Command::Supervise(scope) => supervisor::run_detached(&layout, scope)?,
