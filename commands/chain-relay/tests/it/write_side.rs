@@ -90,7 +90,7 @@ impl WriteSide {
     pub(crate) async fn hear(&mut self, job: &SubmitJob) -> Heard {
         let message = tokio::time::timeout(PATIENCE, self.commands.next()).await.unwrap().unwrap();
         let heard = read(&message);
-        assert_eq!(heard.command_id, ids::outcome_command_id(job.job_id));
+        assert_eq!(heard.command_id, ids::report_command_id(job.job_id));
         heard
     }
 
