@@ -73,7 +73,7 @@ pub(crate) enum Error {
 pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<Outcome, Error> {
     let Bench::Commands { json } = arguments.bench;
     let measured = SERVICES.iter().filter(|service| is_needed(service)).chain([&LOAD]);
-    let binaries = Binaries::build_release(layout.root(), measured)?;
+    let binaries = Binaries::build_release(layout.root(), &measured)?;
     let progress = Progress::start();
     let started = start(&binaries, &progress);
     progress.finish();

@@ -43,7 +43,7 @@ impl Binaries {
     /// Builds for speed: what is measured.
     pub(crate) fn build_release(
         root: &Path,
-        services: impl Iterator<Item = &'static Service> + Clone,
+        services: &(impl Iterator<Item = &'static Service> + Clone),
     ) -> Result<Self, Error> {
         Self::build_with(root, &["--release"], services)
     }
@@ -51,7 +51,7 @@ impl Binaries {
     fn build_with(
         root: &Path,
         profile: &[&str],
-        services: impl Iterator<Item = &'static Service> + Clone,
+        services: &(impl Iterator<Item = &'static Service> + Clone),
     ) -> Result<Self, Error> {
         let mut child = Command::new("cargo")
             .args(arguments(services.clone()))
