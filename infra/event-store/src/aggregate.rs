@@ -1,0 +1,119 @@
+//! Loads a cqrs-es aggregate from its stream.
+
+use cqrs_es::Aggregate;
+use cqrs_es::persist::{EventUpcaster, SerializedEvent};
+
+use crate::reader::{EventReader, ReadError};
+use crate::record::RecordedEvent;
+
+/// Why an aggregate could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Its stream could not be read.
+    #[error("{aggregate_type} {aggregate_id} cannot be read")]
+    Read {
+        /// The stream's type.
+        aggregate_type: &'static str,
+        /// The stream's id.
+        aggregate_id: String,
+        /// What went wrong.
+        #[source]
+        source: ReadError,
+    },
+    /// Its stream has a gap or a repeat.
+    #[error("{aggregate_type} {aggregate_id} has event {found} where {expected} belongs")]
+    Gap {
+        /// The stream's type.
+        aggregate_type: &'static str,
+        /// The stream's id.
+        aggregate_id: String,
+        /// The sequence that belongs there.
+        expected: u64,
+        /// The sequence that is there.
+        found: u64,
+    },
+    /// One of its events is not one of this build's.
+    #[error("event {sequence} of {aggregate_type} {aggregate_id} cannot be decoded")]
+    Event {
+        /// The stream's type.
+        aggregate_type: &'static str,
+        /// The stream's id.
+        aggregate_id: String,
+        /// The event's number.
+        sequence: u64,
+        /// What the decoder says.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl EventReader {
+    /// Folds the aggregate's stream, page by page, and answers it with its version; version 0 is a new aggregate.
+    pub async fn load_aggregate<A: Aggregate>(
+        &self,
+        aggregate_id: &str,
+        upcasters: &[Box<dyn EventUpcaster>],
+    ) -> Result<(A, u64), LoadError> {
+        let mut aggregate = A::default();
+        let mut version = 0;
+        loop {
+            let page = self.stream_page(A::TYPE, aggregate_id, version).await.map_err(|source| {
+                LoadError::Read { aggregate_type: A::TYPE, aggregate_id: aggregate_id.to_owned(), source }
+            })?;
+            if page.is_empty() {
+                return Ok((aggregate, version));
+            }
+            for event in page {
+                version = apply(&mut aggregate, version, event, upcasters)?;
+            }
+        }
+    }
+}
+
+/// Applies the stream's next event and answers the version after it.
+fn apply<A: Aggregate>(
+    aggregate: &mut A,
+    version: u64,
+    event: RecordedEvent,
+    upcasters: &[Box<dyn EventUpcaster>],
+) -> Result<u64, LoadError> {
+    let (aggregate_type, sequence) = (A::TYPE, event.sequence);
+    let aggregate_id = event.aggregate_id.clone();
+    if sequence != version + 1 {
+        return Err(LoadError::Gap { aggregate_type, aggregate_id, expected: version + 1, found: sequence });
+    }
+    let decoded = serialized(event)
+        .map(|event| upcast(event, upcasters))
+        .and_then(|event| serde_json::from_value::<A::Event>(event.payload))
+        .map_err(|source| LoadError::Event { aggregate_type, aggregate_id, sequence, source })?;
+    aggregate.apply(decoded);
+    Ok(sequence)
+}
+
+/// The event in cqrs-es' own form.
+pub(crate) fn serialized(event: RecordedEvent) -> Result<SerializedEvent, serde_json::Error> {
+    Ok(SerializedEvent {
+        payload: serde_json::from_str(&event.payload)?,
+        metadata: serde_json::from_str(&event.metadata)?,
+        // A u64 fits wherever this is built for (64 bits).
+        sequence: usize::try_from(event.sequence).unwrap_or(usize::MAX),
+        aggregate_id: event.aggregate_id,
+        aggregate_type: event.aggregate_type,
+        event_type: event.event_type,
+        event_version: event.event_version,
+    })
+}
+
+fn upcast(event: SerializedEvent, upcasters: &[Box<dyn EventUpcaster>]) -> SerializedEvent {
+    upcasters.iter().fold(event, |event, upcaster| {
+        if upcaster.can_upcast(&event.event_type, &event.event_version) {
+            upcaster.upcast(event)
+        } else {
+            event
+        }
+    })
+}
+
+#[cfg(test)]
+#[path = "aggregate_tests.rs"]
+mod tests;

@@ -1,0 +1,97 @@
+//! The store of a process that appends: a reader and the sessions for appends.
+
+use std::ops::Deref;
+
+use sqlx::Connection;
+use sqlx::postgres::{PgConnection, PgPool};
+use tokio::sync::watch;
+
+use crate::partitions::PartitionFrontier;
+use crate::reader::EventReader;
+use crate::session::{ConnectError, Purpose, open_pool};
+
+/// How many sessions a store keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Sessions for appends and leases. The head lock orders appends anyway; two keep the next one ready at the lock.
+    pub append_connections: u32,
+    /// Sessions for reads.
+    pub read_connections: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { append_connections: 2, read_connections: 4 }
+    }
+}
+
+/// Why the migrations could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The server cannot be reached or does not let us in.
+    #[error("database cannot be reached")]
+    Unavailable(#[source] sqlx::Error),
+    /// A migration failed, or the database has migrations that this build does not know.
+    #[error("event log migrations failed")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+}
+
+/// The write side's store. It reads all that an [`EventReader`] reads, and appends.
+#[derive(Clone, Debug)]
+pub struct EventStore {
+    reader: EventReader,
+    pub(crate) appender: PgPool,
+    pub(crate) partitions: PartitionFrontier,
+    head: watch::Sender<u64>,
+}
+
+impl EventStore {
+    /// Brings the database's event log to this build's version. The url's role owns the tables afterwards.
+    pub async fn migrate(url: &str) -> Result<(), MigrateError> {
+        let mut connection = PgConnection::connect(url).await.map_err(MigrateError::Unavailable)?;
+        sqlx::migrate!().run(&mut connection).await.map_err(MigrateError::Migration)?;
+        connection.close().await.map_err(MigrateError::Unavailable)
+    }
+
+    /// Opens a migrated log for appending; the url's role is a member of `nsl_writer` (or owns the tables).
+    pub async fn connect(url: &str, options: Options) -> Result<Self, ConnectError> {
+        let appender = open_pool(url, Purpose::Append, options.append_connections).await?;
+        let reader = EventReader::connect(url, options.read_connections).await?;
+        let partitions = PartitionFrontier::default();
+        let head: i64 = sqlx::query_scalar("SELECT position FROM log_head WHERE log_id = 1")
+            .fetch_one(&appender)
+            .await
+            .map_err(ConnectError::Unavailable)?;
+        let head = u64::try_from(head).unwrap_or(0); // a CHECK keeps it from being negative
+        let mut connection = appender.acquire().await.map_err(ConnectError::Unavailable)?;
+        partitions.keep_ahead(&mut connection, head).await.map_err(ConnectError::Partitions)?;
+        drop(connection);
+        Ok(Self { reader, appender, partitions, head: watch::Sender::new(head) })
+    }
+
+    /// The reading half, for those who may not append.
+    pub fn reader(&self) -> &EventReader {
+        &self.reader
+    }
+
+    /// Tells of each new head that this store's appends made; what wakes this process' subscriptions.
+    pub fn head_changes(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
+    }
+
+    pub(crate) fn head_moved(&self, head: u64) {
+        self.head.send_if_modified(|known| {
+            let moved = *known < head;
+            *known = (*known).max(head);
+            moved
+        });
+    }
+}
+
+impl Deref for EventStore {
+    type Target = EventReader;
+
+    fn deref(&self) -> &EventReader {
+        &self.reader
+    }
+}
