@@ -12,6 +12,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the server works on one statement of the service: all are bounded, so only a broken server takes longer.
 /// A rebuild reads whole tables, so it has no such bound.
 const STATEMENT_TIMEOUT_MS: u32 = 10_000;
+/// Held while a schema is made, since two processes that make it at once would make one of them fail. "nslreadm".
+const PREPARE_LOCK: i64 = 0x6e73_6c72_6561_646d;
 /// Sessions of a rebuild: one writes or reads the shadow, one holds the live snapshot, one for look-ups.
 const REBUILD_CONNECTIONS: u32 = 3;
 
@@ -82,7 +84,13 @@ impl Database {
 
     /// Sessions of the service.
     pub async fn open(&self, schema: Schema, connections: u32) -> Result<PgPool, Error> {
-        let options = self.on(schema).options([("statement_timeout", STATEMENT_TIMEOUT_MS.to_string())]);
+        let settings = [
+            ("statement_timeout", STATEMENT_TIMEOUT_MS.to_string()),
+            // Rows and checkpoint are lost together or not at all, and the log has them: no commit here need wait for
+            // the disk that the log's commits wait for.
+            ("synchronous_commit", "off".to_owned()),
+        ];
+        let options = self.on(schema).options(settings);
         pool(options, connections).await
     }
 
@@ -95,6 +103,8 @@ impl Database {
     pub async fn prepare(&self, schema: Schema) -> Result<(), Error> {
         let failed = move |source| Error::Schema { schema: schema.name(), source };
         let mut session = self.session(schema).await?;
+        let lock = sqlx::query("SELECT pg_advisory_lock($1)").bind(PREPARE_LOCK).execute(&mut session);
+        lock.await.map_err(failed)?; // given free with the session
         // Asked first: CREATE SCHEMA IF NOT EXISTS needs the right to create even where there is nothing to do.
         let found: bool = sqlx::query_scalar("SELECT to_regnamespace($1) IS NOT NULL")
             .bind(schema.name())

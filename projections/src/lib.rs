@@ -1,8 +1,6 @@
-//! The read side: follows the log by position and shows what it holds.
-//!
-//! Read models are rows in Postgres, committed together with their checkpoint; the event stream on NATS has the log's
-//! positions as its sequences; accepted prices are published; questions are answered by request-reply. Everything here
-//! can be dropped and is built again from the log. Nothing here ever writes an event.
+//! The read side: follows the log by position and shows what it holds, as rows in Postgres that are committed with their
+//! checkpoint, as the event stream whose sequences are the log's positions, as the price stream, and as answers to
+//! questions. All of it can be dropped and is built again from the log. Nothing here ever writes an event.
 
 pub mod announce;
 pub mod checkpoint;

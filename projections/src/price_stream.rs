@@ -1,8 +1,7 @@
 //! The price stream: every accepted round of the service's own feeds, on `nsl.v1.price.<pair>`, in position order.
-//!
-//! It follows the read model `prices`, so each round is understood once. Its checkpoint's lock is held until the bus has
-//! acknowledged, so one process publishes at a time. A crash in between repeats messages, which the server drops by
-//! their ids; after a longer pause, or when the read models were dropped, the stream's last message tells what it has.
+//! It follows the read model `prices`. Its checkpoint's lock is held until the bus has acknowledged, so one process
+//! publishes at a time; what a crash repeats is dropped by its message id, and where the checkpoint was lost, the
+//! stream's last message tells what it has.
 
 use nsl_bus::async_nats::jetstream::context::{GetStreamError, PublishError};
 use nsl_bus::async_nats::jetstream::message::PublishMessage;

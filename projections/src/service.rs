@@ -51,7 +51,7 @@ pub async fn run(context: Context<Config>) -> Result<(), Error> {
     let stop = context.shutdown.token().clone();
     let connected = tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        connected = connect(context.config.clone(), stop.clone()) => connected?,
+        connected = connect(&context.config, &stop) => connected?,
     };
     let Some(connections) = connected else { return Ok(()) };
     let checked = connections.bus.clone();
@@ -62,11 +62,11 @@ pub async fn run(context: Context<Config>) -> Result<(), Error> {
 }
 
 /// Waits for a database that is not there yet, and for the log's migrations, which the write side runs.
-async fn connect(config: Config, stop: CancellationToken) -> Result<Option<Connections>, Error> {
+async fn connect(config: &Config, stop: &CancellationToken) -> Result<Option<Connections>, Error> {
     let database = Database::new(&config.read.url)?;
     let bus = Bus::connect(&config.bus, env!("CARGO_PKG_NAME")).await?;
     while !stop.is_cancelled() {
-        let error = match open(&config, &database).await {
+        let error = match open(config, &database).await {
             Ok((log, pool)) => return Ok(Some(Connections { log, pool, bus })),
             Err(error) => error,
         };
@@ -77,7 +77,7 @@ async fn connect(config: Config, stop: CancellationToken) -> Result<Option<Conne
             }
             _ => return Err(error),
         }
-        pause(&stop).await;
+        pause(stop).await;
     }
     Ok(None)
 }

@@ -113,9 +113,16 @@ async fn rebuild(args: &RebuildArgs, config: &Config) -> Result<bool, Error> {
         Selection::One(model) => vec![model],
     };
     let rebuild = Rebuild::begin(config.log.url.expose(), Database::new(&config.read.url)?).await?;
+    let compared = each(&rebuild, &models, args).await;
+    // Also after a failure: nothing of a rebuild stays behind.
+    rebuild.end().await?;
+    compared
+}
+
+async fn each(rebuild: &Rebuild, models: &[ReadModel], args: &RebuildArgs) -> Result<bool, Error> {
     let mut equal = true;
     for model in models {
-        let report = one(&rebuild, model, args.verify).await?;
+        let report = one(rebuild, *model, args.verify).await?;
         equal &= !matches!(report, Report::Different { .. });
         if args.json {
             println!("{}", serde_json::to_string(&report).expect("a report has string keys"));
@@ -123,7 +130,6 @@ async fn rebuild(args: &RebuildArgs, config: &Config) -> Result<bool, Error> {
             show(&report);
         }
     }
-    rebuild.end().await?;
     Ok(equal)
 }
 

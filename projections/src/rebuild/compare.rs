@@ -26,17 +26,6 @@ pub struct Difference {
     pub rebuilt: Option<Box<RawValue>>,
 }
 
-impl PartialEq for Difference {
-    fn eq(&self, other: &Self) -> bool {
-        let text = |value: &Option<Box<RawValue>>| value.as_ref().map(|value| value.get().to_owned());
-        (self.table, &self.key) == (other.table, &other.key)
-            && text(&self.live) == text(&other.live)
-            && text(&self.rebuilt) == text(&other.rebuilt)
-    }
-}
-
-impl Eq for Difference {}
-
 /// Key, and the row as canonical text: jsonb writes equal values equally.
 type Keyed = (String, String);
 

@@ -94,7 +94,7 @@ pub enum Error {
 }
 
 /// What a comparison found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
     /// The position of both states.
     pub position: u64,

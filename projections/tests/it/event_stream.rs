@@ -1,5 +1,6 @@
 //! The event stream: sequence = position, exactly once, for ever.
 
+use nsl_bus::async_nats::HeaderMap;
 use nsl_bus::async_nats::jetstream::message::StreamMessage;
 use nsl_bus::{Bus, Outcome, SequencedMessage, headers};
 use nsl_projections::announce::{self, Announcer, Error};
@@ -134,7 +135,7 @@ async fn a_stream_that_is_ahead_of_the_log_or_tells_another_history_is_fatal() {
         let subject = "nsl.v1.evt.acme.wallet.main.forged";
         let forged = || SequencedMessage {
             subject: subject.into(),
-            headers: Default::default(),
+            headers: HeaderMap::default(),
             payload: "{}".into(),
         };
         bus.publish_at_sequence(EVENTS, forged(), last + 1).await.unwrap();

@@ -16,4 +16,5 @@ mod questions;
 mod read_models;
 mod rebuilding;
 mod stopping;
+mod waking;
 mod world;

@@ -58,8 +58,8 @@ async fn a_wallet_shows_what_its_events_made_of_it() {
         let ids =
             |page: &[nsl_schemas::query::Wallet]| page.iter().map(|w| w.id.to_string()).collect::<Vec<_>>();
         assert_eq!(
-            (ids(&first.data), first.next.as_deref()),
-            (vec!["w0", "w1", "w2", "w3"].iter().map(ToString::to_string).collect(), Some("w3"))
+            (ids(&first.data).join(" "), first.next.as_deref()),
+            ("w0 w1 w2 w3".to_owned(), Some("w3"))
         );
         let second = wallets::list(&world.pool, &acme(), first.next.as_deref(), 4).await.unwrap();
         assert_eq!((ids(&second.data), second.next), (vec!["w4".to_owned(), "w5".to_owned()], None));
