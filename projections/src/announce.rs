@@ -23,7 +23,7 @@ pub const NAME: &str = "event-stream";
 /// Events published before their acknowledgements are awaited; what the bus has under way at once.
 const PAGE_EVENTS: u32 = 256;
 /// How often a stream without news is looked at: one that was deleted shall not wait for the next event.
-const IDLE_CHECK: Duration = Duration::from_secs(5);
+const IDLE_CHECK: Duration = Duration::from_secs(2);
 /// A UUID in text.
 const EVENT_ID_BYTES_MAX: usize = 36;
 

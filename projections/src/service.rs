@@ -90,49 +90,70 @@ async fn open(config: &Config, database: &Database) -> Result<(EventReader, PgPo
 }
 
 fn start(context: &Context<Config>, connections: Connections) -> Result<(), Error> {
-    let Connections { log, pool, bus } = connections;
-    let (shutdown, stop) = (&context.shutdown, context.shutdown.token());
     let gauges = Gauges::new(&context.metrics)?;
     let progress = |name| Progress::new(name, &gauges, &context.readiness);
-    let replicas = context.config.streams.replicas;
-
     let heads = watch::Sender::new(0);
-    let mut followers = Vec::new();
-    for model in ReadModel::ALL {
-        let progress = progress(model.name());
-        followers.push(progress.clone());
-        let runner = Runner { model, log: log.clone(), pool: pool.clone(), progress };
-        let (wake, stop) = (heads.subscribe(), stop.clone());
-        shutdown.spawn(model.name(), async move {
-            runner.run(wake, stop).await;
-            Ok::<(), Error>(())
-        });
-    }
 
+    let models = ReadModel::ALL.map(|model| (model, progress(model.name())));
+    for (model, progress) in &models {
+        start_model(context, &connections, *model, progress.clone(), heads.subscribe());
+    }
     let (events, prices) = (progress(announce::NAME), progress(price_stream::NAME));
-    let announcer = Announcer { log, bus: bus.clone(), replicas, progress: events.clone() };
-    shutdown.spawn(announce::NAME, announcer.run(heads.subscribe(), stop.clone()));
-
-    if let Some(followed) = followers.iter().find(|known| known.name() == ReadModel::Prices.name()) {
-        let (prices, followed, stop) = (prices.clone(), followed.clone(), stop.clone());
-        let publisher = PricePublisher {
-            pool: pool.clone(),
-            bus: bus.clone(),
-            replicas,
-            prices: followed,
-            progress: prices,
-        };
-        shutdown.spawn(price_stream::NAME, async move {
-            publisher.run(stop).await;
-            Ok::<(), Error>(())
-        });
+    start_event_stream(context, &connections, events.clone(), heads.subscribe());
+    if let Some((_, followed)) = models.iter().find(|(model, _)| *model == ReadModel::Prices) {
+        start_price_stream(context, &connections, followed.clone(), prices.clone());
     }
 
-    followers.extend([events, prices]);
-    let questions = Arc::new(Queries { pool, progress: followers });
+    let followers = models.into_iter().map(|(_, progress)| progress).chain([events, prices]).collect();
+    let questions = Arc::new(Queries { pool: connections.pool, progress: followers });
+    let (bus, stop) = (connections.bus, context.shutdown.token());
     for name in queries::NAMES {
-        shutdown.spawn(name, Arc::clone(&questions).serve(bus.clone(), name, stop.clone()));
+        context.shutdown.spawn(name, Arc::clone(&questions).serve(bus.clone(), name, stop.clone()));
     }
-    shutdown.spawn("wake", wake::listen(bus, heads, stop.clone()));
+    context.shutdown.spawn("wake", wake::listen(bus, heads, stop.clone()));
     Ok(())
+}
+
+fn start_model(
+    context: &Context<Config>,
+    connections: &Connections,
+    model: ReadModel,
+    progress: Progress,
+    wake: watch::Receiver<u64>,
+) {
+    let Connections { log, pool, .. } = connections;
+    let runner = Runner { model, log: log.clone(), pool: pool.clone(), progress };
+    let stop = context.shutdown.token().clone();
+    context.shutdown.spawn(model.name(), async move {
+        runner.run(wake, stop).await;
+        Ok::<(), Error>(())
+    });
+}
+
+fn start_event_stream(
+    context: &Context<Config>,
+    connections: &Connections,
+    progress: Progress,
+    wake: watch::Receiver<u64>,
+) {
+    let Connections { log, bus, .. } = connections;
+    let replicas = context.config.streams.replicas;
+    let announcer = Announcer { log: log.clone(), bus: bus.clone(), replicas, progress };
+    context.shutdown.spawn(announce::NAME, announcer.run(wake, context.shutdown.token().clone()));
+}
+
+fn start_price_stream(
+    context: &Context<Config>,
+    connections: &Connections,
+    prices: Progress,
+    progress: Progress,
+) {
+    let Connections { pool, bus, .. } = connections;
+    let replicas = context.config.streams.replicas;
+    let publisher = PricePublisher { pool: pool.clone(), bus: bus.clone(), replicas, prices, progress };
+    let stop = context.shutdown.token().clone();
+    context.shutdown.spawn(price_stream::NAME, async move {
+        publisher.run(stop).await;
+        Ok::<(), Error>(())
+    });
 }
