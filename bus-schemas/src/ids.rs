@@ -2,6 +2,9 @@
 
 use uuid::Uuid;
 
+use crate::canonical;
+use crate::outcome::SignedOutcome;
+
 /// The id of a command's `index`th event.
 pub fn event_id(command_id: Uuid, index: u32) -> Uuid {
     Uuid::new_v5(&command_id, format!("event/{index}").as_bytes())
@@ -12,8 +15,15 @@ pub fn job_id(event_id: Uuid) -> Uuid {
     Uuid::new_v5(&event_id, b"job")
 }
 
-/// The id of the command that reports the outcome of job `job_id`; a second report has the same id and is answered
-/// with the first one's receipt.
-pub fn outcome_command_id(job_id: Uuid) -> Uuid {
-    Uuid::new_v5(&job_id, b"outcome")
+/// The id of the command that delivers a worker's outcome. It follows from the outcome, not from the job: an outcome
+/// that was rejected, for a worker that was not registered yet or a policy that changed meanwhile, must not stand in the
+/// way of the next one. Of several good ones the log takes the first.
+pub fn outcome_command_id(job_id: Uuid, outcome: &SignedOutcome) -> Uuid {
+    Uuid::new_v5(&job_id, &canonical::sha256(outcome).0)
+}
+
+/// The id of the command by which the chain relay reports the end of job `job_id`; a second report has the same id and
+/// is answered with the first one's receipt.
+pub fn report_command_id(job_id: Uuid) -> Uuid {
+    Uuid::new_v5(&job_id, b"report")
 }

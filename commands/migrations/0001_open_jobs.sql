@@ -1,7 +1,5 @@
 -- The reactor's memory: which jobs are open and up to where events were turned into jobs. It follows from the log
 -- alone; dropping the schema and starting again rebuilds it.
-CREATE SCHEMA IF NOT EXISTS reactor;
-
 CREATE TABLE reactor.checkpoint (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     position bigint NOT NULL CHECK (position >= 0)

@@ -15,7 +15,7 @@ use nsl_schemas::command::Command;
 
 /// Names an aggregate's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct StreamKey {
+pub(crate) struct StreamKey {
     /// Its type.
     pub aggregate_type: &'static str,
     /// `<tenant>.<id>`.
@@ -24,7 +24,7 @@ pub struct StreamKey {
 
 /// An aggregate at a version.
 #[derive(Debug, Clone)]
-pub struct Versioned {
+pub(crate) struct Versioned {
     /// Events so far.
     pub version: u64,
     state: State,
@@ -40,7 +40,7 @@ enum State {
 
 /// An event as it will be stored, apart from ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecidedEvent {
+pub(crate) struct DecidedEvent {
     /// Its type.
     pub event_type: String,
     /// Its version.
@@ -50,7 +50,7 @@ pub struct DecidedEvent {
 }
 
 /// The aggregate type that a command addresses.
-pub fn aggregate_type(command: &Command) -> &'static str {
+pub(crate) fn aggregate_type(command: &Command) -> &'static str {
     match command {
         Command::Authority(_) => Authority::TYPE,
         Command::PriceFeed(_) => PriceFeed::TYPE,
@@ -61,7 +61,7 @@ pub fn aggregate_type(command: &Command) -> &'static str {
 
 impl Versioned {
     /// Loads an aggregate from its stream.
-    pub async fn load(reader: &EventReader, key: &StreamKey) -> Result<Self, LoadError> {
+    pub(crate) async fn load(reader: &EventReader, key: &StreamKey) -> Result<Self, LoadError> {
         let id = &key.aggregate_id;
         let (state, version) = match key.aggregate_type {
             Authority::TYPE => loaded(reader.load_aggregate(id, &[]).await?, State::Authority),
@@ -74,27 +74,32 @@ impl Versioned {
     }
 
     /// Decides `order` and returns the events with the state after them; `self` stays as it is.
-    pub async fn decide(&self, order: Order<Command>) -> Result<(Vec<DecidedEvent>, Self), Rejection> {
+    pub(crate) async fn decide(&self, order: Order<Command>) -> Result<(Vec<DecidedEvent>, Self), Rejection> {
         let Order { tenant, id, command_id, request_sha256, issued_at_ms, now_ms, body, facts } = order;
         macro_rules! handle {
             ($state:expr, $command:expr, $variant:path) => {{
                 let body = *$command;
-                let order = Order { tenant, id, command_id, request_sha256, issued_at_ms, now_ms, body, facts };
-                let (events, state) = handle($state, order).await?;
+                let order =
+                    Order { tenant, id, command_id, request_sha256, issued_at_ms, now_ms, body, facts };
+                let (events, state) = handle(&**$state, order).await?;
                 (events, $variant(Arc::new(state)))
             }};
         }
         let (events, state) = match (&self.state, body) {
-            (State::Authority(state), Command::Authority(command)) => handle!(state, command, State::Authority),
-            (State::PriceFeed(state), Command::PriceFeed(command)) => handle!(state, command, State::PriceFeed),
+            (State::Authority(state), Command::Authority(command)) => {
+                handle!(state, command, State::Authority)
+            }
+            (State::PriceFeed(state), Command::PriceFeed(command)) => {
+                handle!(state, command, State::PriceFeed)
+            }
             (State::Wallet(state), Command::Wallet(command)) => handle!(state, command, State::Wallet),
             (State::Worker(state), Command::Worker(command)) => handle!(state, command, State::Worker),
-            (
-                _,
-                Command::Authority(_) | Command::PriceFeed(_) | Command::Wallet(_) | Command::Worker(_),
-            ) => unreachable!("the stream key is made from the command's own aggregate type"),
+            (_, Command::Authority(_) | Command::PriceFeed(_) | Command::Wallet(_) | Command::Worker(_)) => {
+                unreachable!("the stream key is made from the command's own aggregate type")
+            }
         };
-        Ok((events.clone(), Self { version: self.version + events.len() as u64, state }))
+        let version = self.version + events.len() as u64;
+        Ok((events, Self { version, state }))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::intake::Incoming;
 
 /// A command that passed intake and waits for its decision.
 #[derive(Debug, Clone)]
-pub struct Admitted {
+pub(crate) struct Admitted {
     /// The signed command.
     pub incoming: Incoming,
     /// Its typed payload.
@@ -32,7 +32,7 @@ pub struct Admitted {
 
 impl Admitted {
     /// The stream that it addresses.
-    pub fn key(&self) -> StreamKey {
+    pub(crate) fn key(&self) -> StreamKey {
         StreamKey {
             aggregate_type: aggregate_type(&self.command),
             aggregate_id: self.incoming.subject.stream_id(),
@@ -42,7 +42,7 @@ impl Admitted {
 
 /// A decided command.
 #[derive(Debug)]
-pub struct Decided {
+pub(crate) struct Decided {
     /// What the log shall hold.
     pub append: CommandAppend,
     /// What the client shall hear.
@@ -51,28 +51,28 @@ pub struct Decided {
 
 /// The states that the decisions of one batch rest on and lead to.
 #[derive(Debug, Default)]
-pub struct Workspace {
+pub(crate) struct Workspace {
     states: HashMap<StreamKey, Versioned>,
 }
 
 impl Workspace {
     /// Brings in a committed state.
-    pub fn insert(&mut self, key: StreamKey, state: Versioned) {
+    pub(crate) fn insert(&mut self, key: StreamKey, state: Versioned) {
         self.states.insert(key, state);
     }
 
     /// Whether the aggregate's state is here.
-    pub fn contains(&self, key: &StreamKey) -> bool {
+    pub(crate) fn contains(&self, key: &StreamKey) -> bool {
         self.states.contains_key(key)
     }
 
     /// The states after the batch, to be cached once it is committed.
-    pub fn into_states(self) -> impl Iterator<Item = (StreamKey, Versioned)> {
+    pub(crate) fn into_states(self) -> impl Iterator<Item = (StreamKey, Versioned)> {
         self.states.into_iter()
     }
 
     /// Decides one command. Its aggregate's state must be here.
-    pub async fn decide(
+    pub(crate) async fn decide(
         &mut self,
         admitted: &Admitted,
         genesis: &Arc<Genesis>,
@@ -80,7 +80,8 @@ impl Workspace {
         now_ms: u64,
     ) -> Decided {
         let key = admitted.key();
-        let state = self.states.get(&key).expect("the processor loads every addressed aggregate before it decides");
+        let state =
+            self.states.get(&key).expect("the processor loads every addressed aggregate before it decides");
         let order = order(admitted, genesis, directory, now_ms);
         match state.decide(order).await {
             Ok((events, after)) => {
@@ -164,7 +165,8 @@ fn append(
     answer: &Answer,
     now_ms: u64,
 ) -> CommandAppend {
-    let Incoming { signed, request_sha256: Sha256(request_hash), traceparent, subject: _ } = &admitted.incoming;
+    let Incoming { signed, request_sha256: Sha256(request_hash), traceparent, subject: _ } =
+        &admitted.incoming;
     let envelope = &signed.envelope;
     let new_event = |(event, index): (&DecidedEvent, u32)| {
         let event_id = ids::event_id(envelope.command_id, index);

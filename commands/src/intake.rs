@@ -20,7 +20,7 @@ const TRACEPARENT_BYTES_MAX: usize = 128;
 
 /// A command whose signature holds.
 #[derive(Debug, Clone)]
-pub struct Incoming {
+pub(crate) struct Incoming {
     /// Its subject.
     pub subject: CommandSubject,
     /// Envelope and payload.
@@ -33,7 +33,7 @@ pub struct Incoming {
 
 /// A no at intake; nothing is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub(crate) struct Refused {
     /// The command, where its id could be read.
     pub command_id: Option<Uuid>,
     /// Its request, where it could be read.
@@ -48,7 +48,7 @@ pub struct Refused {
 
 impl Refused {
     /// The message for the client.
-    pub fn to_wire(&self) -> result::Refusal {
+    pub(crate) fn to_wire(&self) -> result::Refusal {
         result::Refusal {
             command_id: self.command_id,
             request_sha256: self.request_sha256,
@@ -61,7 +61,7 @@ impl Refused {
 
 impl Incoming {
     /// A no to this command.
-    pub fn refuse(&self, code: ErrorCode, message: impl Into<String>) -> Refused {
+    pub(crate) fn refuse(&self, code: ErrorCode, message: impl Into<String>) -> Refused {
         Refused {
             command_id: Some(self.signed.envelope.command_id),
             request_sha256: Some(self.request_sha256),
@@ -72,13 +72,12 @@ impl Incoming {
     }
 
     /// The step "expiry".
-    pub fn check_times(&self, now_ms: u64) -> Result<(), Refused> {
+    pub(crate) fn check_times(&self, now_ms: u64) -> Result<(), Refused> {
         let Envelope { issued_at_ms, expires_at_ms, .. } = self.signed.envelope;
         if issued_at_ms > now_ms.saturating_add(CLOCK_SKEW_MS_MAX) {
-            return Err(self.refuse(
-                errors::COMMAND_FROM_FUTURE,
-                format!("issued at {issued_at_ms}, it is {now_ms}"),
-            ));
+            return Err(
+                self.refuse(errors::COMMAND_FROM_FUTURE, format!("issued at {issued_at_ms}, it is {now_ms}"))
+            );
         }
         if expires_at_ms <= now_ms {
             return Err(
@@ -89,7 +88,7 @@ impl Incoming {
     }
 
     /// The step "limits" and the typed payload.
-    pub fn command(&self) -> Result<Command, Refused> {
+    pub(crate) fn command(&self) -> Result<Command, Refused> {
         Command::parse(&self.subject, self.signed.payload.as_bytes()).map_err(|error| {
             let code = match &error {
                 command::Error::UnknownAggregate(_) => errors::AGGREGATE_UNKNOWN,
@@ -103,7 +102,7 @@ impl Incoming {
 }
 
 /// Reads a message. `header` gives a header's only value, or `Err` where it is repeated.
-pub fn read<'a>(
+pub(crate) fn read<'a>(
     subject: CommandSubject,
     header: impl Fn(&'static str) -> Result<Option<&'a str>, String>,
     payload: &[u8],
@@ -120,8 +119,9 @@ pub fn read<'a>(
         Ok(None) => Err(anonymous(errors::HEADER_MISSING, format!("header {name} is missing"))),
         Err(message) => Err(anonymous(errors::HEADER_INVALID, message)),
     };
-    let command_id = parse_uuid(required(HEADER_COMMAND_ID)?)
-        .ok_or_else(|| anonymous(errors::COMMAND_ID_INVALID, "expected a UUID in hyphenated lower case".into()))?;
+    let command_id = parse_uuid(required(HEADER_COMMAND_ID)?).ok_or_else(|| {
+        anonymous(errors::COMMAND_ID_INVALID, "expected a UUID in hyphenated lower case".into())
+    })?;
     let named = |refused: Refused| Refused { command_id: Some(command_id), ..refused };
     if payload.len() > PAYLOAD_BYTES_MAX {
         let message = format!("{} bytes, at most {PAYLOAD_BYTES_MAX}", payload.len());
@@ -152,16 +152,23 @@ pub fn read<'a>(
         signature,
     };
     let request_sha256 = envelope.request_sha256();
-    let of_request =
-        |code, message: &str| Refused { request_sha256: Some(request_sha256), ..named(anonymous(code, message.into())) };
+    let of_request = |code, message: &str| Refused {
+        request_sha256: Some(request_sha256),
+        ..named(anonymous(code, message.into()))
+    };
     if !envelope.is_signed_by_issuer() {
-        return Err(of_request(errors::SIGNATURE_INVALID, "the signature is not the issuer's over these bytes"));
+        return Err(of_request(
+            errors::SIGNATURE_INVALID,
+            "the signature is not the issuer's over these bytes",
+        ));
     }
     let Ok(payload) = String::from_utf8(payload.to_vec()) else {
         return Err(of_request(errors::PAYLOAD_INVALID, "not UTF-8"));
     };
-    let traceparent =
-        header(HEADER_TRACEPARENT).ok().flatten().filter(|text| text.len() <= TRACEPARENT_BYTES_MAX && text.is_ascii());
+    let traceparent = header(HEADER_TRACEPARENT)
+        .ok()
+        .flatten()
+        .filter(|text| text.len() <= TRACEPARENT_BYTES_MAX && text.is_ascii());
     Ok(Incoming {
         subject,
         signed: SignedCommand { envelope, payload },
@@ -182,7 +189,10 @@ fn parse_ms(text: &str) -> Option<u64> {
 
 fn parse_signature(text: &str) -> Option<Base64> {
     // 64 bytes are 88 characters of base64.
-    (text.len() == 88).then(|| from_text::<Base64>(text)).flatten().filter(|signature| signature.0.len() == 64)
+    (text.len() == 88)
+        .then(|| from_text::<Base64>(text))
+        .flatten()
+        .filter(|signature| signature.0.len() == 64)
 }
 
 fn from_text<T: DeserializeOwned>(text: &str) -> Option<T> {

@@ -48,28 +48,60 @@ fn each_wrong_field_has_its_code() {
     let cases: [(&str, Change, ErrorCode); 19] = [
         ("no id", |m| drop(m.headers.remove(HEADER_COMMAND_ID)), errors::HEADER_MISSING),
         ("id", |m| set(m, HEADER_COMMAND_ID, "7"), errors::COMMAND_ID_INVALID),
-        ("id in braces", |m| set(m, HEADER_COMMAND_ID, &format!("{{{}}}", Uuid::from_u128(7))), errors::COMMAND_ID_INVALID),
+        (
+            "id in braces",
+            |m| set(m, HEADER_COMMAND_ID, &format!("{{{}}}", Uuid::from_u128(7))),
+            errors::COMMAND_ID_INVALID,
+        ),
         ("no issuer", |m| drop(m.headers.remove(HEADER_ISSUER)), errors::HEADER_MISSING),
         ("issuer", |m| set(m, HEADER_ISSUER, "UAAA"), errors::HEADER_INVALID),
-        ("other issuer", |m| {
-            let other = SigningKey::from_seed(&[2; 32]).public().to_string();
-            set(m, HEADER_ISSUER, &other);
-        }, errors::SIGNATURE_INVALID),
+        (
+            "other issuer",
+            |m| {
+                let other = SigningKey::from_seed(&[2; 32]).public().to_string();
+                set(m, HEADER_ISSUER, &other);
+            },
+            errors::SIGNATURE_INVALID,
+        ),
         ("no issue time", |m| drop(m.headers.remove(HEADER_ISSUED_AT_MS)), errors::HEADER_MISSING),
         ("issue time", |m| set(m, HEADER_ISSUED_AT_MS, "yesterday"), errors::HEADER_INVALID),
-        ("issue time spelt otherwise", |m| set(m, HEADER_ISSUED_AT_MS, "01700000000000"), errors::HEADER_INVALID),
-        ("other issue time", |m| set(m, HEADER_ISSUED_AT_MS, &(NOW_MS + 1).to_string()), errors::SIGNATURE_INVALID),
-        ("expiry before issue", |m| set(m, HEADER_EXPIRES_AT_MS, &NOW_MS.to_string()), errors::HEADER_INVALID),
-        ("expiry after more than a day", |m| set(m, HEADER_EXPIRES_AT_MS, &(NOW_MS + LIFETIME_MS_MAX + 1).to_string()), errors::HEADER_INVALID),
+        (
+            "issue time spelt otherwise",
+            |m| set(m, HEADER_ISSUED_AT_MS, "01700000000000"),
+            errors::HEADER_INVALID,
+        ),
+        (
+            "other issue time",
+            |m| set(m, HEADER_ISSUED_AT_MS, &(NOW_MS + 1).to_string()),
+            errors::SIGNATURE_INVALID,
+        ),
+        (
+            "expiry before issue",
+            |m| set(m, HEADER_EXPIRES_AT_MS, &NOW_MS.to_string()),
+            errors::HEADER_INVALID,
+        ),
+        (
+            "expiry after more than a day",
+            |m| set(m, HEADER_EXPIRES_AT_MS, &(NOW_MS + LIFETIME_MS_MAX + 1).to_string()),
+            errors::HEADER_INVALID,
+        ),
         ("number beyond JSON", |m| set(m, HEADER_EXPIRES_AT_MS, "9007199254740992"), errors::HEADER_INVALID),
         ("no signature", |m| drop(m.headers.remove(HEADER_SIGNATURE)), errors::HEADER_MISSING),
         ("short signature", |m| set(m, HEADER_SIGNATURE, "AAAA"), errors::HEADER_INVALID),
-        ("other signature", |m| set(m, HEADER_SIGNATURE, &format!("{}==", "A".repeat(86))), errors::SIGNATURE_INVALID),
+        (
+            "other signature",
+            |m| set(m, HEADER_SIGNATURE, &format!("{}==", "A".repeat(86))),
+            errors::SIGNATURE_INVALID,
+        ),
         ("other payload", |m| m.payload.push(b' '), errors::SIGNATURE_INVALID),
         ("large payload", |m| m.payload = vec![b' '; PAYLOAD_BYTES_MAX + 1], errors::PAYLOAD_TOO_LARGE),
-        ("other subject", |m| {
-            m.subject = CommandSubject::parse("nsl.v1.cmd.other.wallet.main.create").unwrap();
-        }, errors::SIGNATURE_INVALID),
+        (
+            "other subject",
+            |m| {
+                m.subject = CommandSubject::parse("nsl.v1.cmd.other.wallet.main.create").unwrap();
+            },
+            errors::SIGNATURE_INVALID,
+        ),
     ];
     for (what, change, expected) in cases {
         let mut message = message();

@@ -26,7 +26,8 @@ impl<'a> From<&'a RequestTransfer> for TransferFacts<'a> {
             asset: &transfer.asset,
             recipient: &transfer.to,
             amount: transfer.amount.0,
-            fee_datoshi: u128::from(transfer.system_fee_datoshi.0) + u128::from(transfer.network_fee_datoshi.0),
+            fee_datoshi: u128::from(transfer.system_fee_datoshi.0)
+                + u128::from(transfer.network_fee_datoshi.0),
         }
     }
 }

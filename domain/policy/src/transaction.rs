@@ -1,6 +1,8 @@
 //! The one Neo transaction that a transfer command stands for (D9): a pure function of the signed command.
 
-use nsl_neo::{Address, Hash160, PublicKey, Signature, Transaction, TransferRequest, UnsignedTransaction, Witness};
+use nsl_neo::{
+    Address, Hash160, PublicKey, Signature, Transaction, TransferRequest, UnsignedTransaction, Witness,
+};
 use nsl_schemas::bytes::Base64;
 use nsl_schemas::command::wallet::RequestTransfer;
 use nsl_schemas::number::Datoshi;

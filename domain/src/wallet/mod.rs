@@ -37,7 +37,11 @@ enum Phase {
     #[default]
     Absent,
     /// Asked for; a worker has the job.
-    Creating { request: Request, policy: Arc<Policy> },
+    Creating {
+        request: Request,
+        #[serde(with = "shared")]
+        policy: Arc<Policy>,
+    },
     /// The key exists.
     Open(Box<OpenWallet>),
 }
@@ -53,18 +57,57 @@ struct Request {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenWallet {
     public_key: String,
+    #[serde(with = "shared")]
     policy: Arc<Policy>,
+    #[serde(with = "shared")]
     sealed_key: Arc<SealedKey>,
-    policy_change: Option<(Request, Arc<Policy>)>,
+    policy_change: Option<PolicyChange>,
     transfers: BTreeMap<Uuid, Transfer>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Transfer {
     /// A worker has the job.
-    Requested { request: Request, transfer: Arc<RequestTransfer>, tx_hash: Arc<str> },
+    Requested {
+        request: Request,
+        #[serde(with = "shared")]
+        transfer: Arc<RequestTransfer>,
+        #[serde(with = "shared")]
+        tx_hash: Arc<String>,
+    },
     /// The relay has the job.
-    Signed { tx_hash: Arc<str>, valid_until_block: u32 },
+    Signed {
+        #[serde(with = "shared")]
+        tx_hash: Arc<String>,
+        valid_until_block: u32,
+    },
+}
+
+/// A change whose outcome is awaited.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct PolicyChange {
+    request: Request,
+    #[serde(with = "shared")]
+    policy: Arc<Policy>,
+}
+
+/// Shared values are written as what they hold; copies of a state share them.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(value: &Arc<T>, serializer: S) -> Result<S::Ok, S::Error> {
+        T::serialize(value, serializer)
+    }
+
+    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Arc<T>, D::Error>
+    where
+        T: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        T::deserialize(deserializer).map(Arc::new)
+    }
 }
 
 host_aggregate!(Wallet, "wallet", WalletCommand, WalletEvent);
@@ -132,7 +175,7 @@ impl OpenWallet {
             WalletEvent::CreationRequested(_) | WalletEvent::KeyCreated(_) | WalletEvent::CreationRefused(_) => {}
             WalletEvent::PolicyChangeRequested(event) => {
                 let request = Request { id: event.request_id, sha256: event.request_sha256 };
-                self.policy_change = Some((request, Arc::new(event.policy)));
+                self.policy_change = Some(PolicyChange { request, policy: Arc::new(event.policy) });
             }
             WalletEvent::PolicyChanged(event) => {
                 self.policy_change = None;
@@ -142,11 +185,11 @@ impl OpenWallet {
             WalletEvent::PolicyChangeRefused(_) => self.policy_change = None,
             WalletEvent::TransferRequested(event) => {
                 let request = Request { id: event.request_id, sha256: event.request_sha256 };
-                let (transfer, tx_hash) = (Arc::new(event.transfer), event.tx_hash.into());
+                let (transfer, tx_hash) = (Arc::new(event.transfer), Arc::new(event.tx_hash));
                 self.transfers.insert(event.request_id, Transfer::Requested { request, transfer, tx_hash });
             }
             WalletEvent::TransferSigned(event) => {
-                let (tx_hash, valid_until_block) = (event.tx_hash.into(), event.valid_until_block);
+                let (tx_hash, valid_until_block) = (Arc::new(event.tx_hash), event.valid_until_block);
                 self.transfers.insert(event.request_id, Transfer::Signed { tx_hash, valid_until_block });
             }
             WalletEvent::TransferRefused(event) => drop(self.transfers.remove(&event.request_id)),

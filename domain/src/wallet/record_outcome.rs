@@ -93,8 +93,8 @@ fn check_birth(
 
 impl OpenWallet {
     fn record_outcome(&self, outcome: &ProvenOutcome<'_>) -> Result<Vec<WalletEvent>, Rejection> {
-        if let Some((request, policy)) = self.policy_change.as_ref().filter(|(request, _)| outcome.answers(request)) {
-            return self.policy_replaced(outcome, request, policy);
+        if let Some(change) = self.policy_change.as_ref().filter(|change| outcome.answers(&change.request)) {
+            return self.policy_replaced(outcome, &change.request, &change.policy);
         }
         // The job's id follows from the request's, so at most one open transfer is answered.
         let answered = self.transfers.values().find_map(|transfer| match transfer {

@@ -10,6 +10,7 @@ pub mod partition;
 pub mod request;
 pub mod sequence;
 pub mod stream;
+pub mod streams;
 
 mod drift;
 

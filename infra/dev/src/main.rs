@@ -1,1 +1,96 @@
-fn main() {}
+//! `cargo dev`: everything a developer runs, on real parts, with nothing to install by hand.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks on them")]
+
+mod binaries;
+mod ceremony;
+mod check_deps;
+mod contexts;
+mod demo;
+mod doctor;
+mod down;
+mod interrupt;
+mod keys;
+mod layout;
+mod logs;
+mod outcome;
+mod progress;
+mod reset;
+mod restart;
+mod runner_record;
+mod services;
+mod status;
+mod supervisor;
+mod test;
+mod up;
+mod venues;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::layout::Layout;
+use crate::outcome::Outcome;
+
+#[derive(Parser)]
+#[command(name = "cargo dev", bin_name = "cargo dev", about, long_about = None)]
+#[command(after_help = Outcome::HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start everything and keep it running
+    Up(up::Arguments),
+    /// Start everything and walk one story on real input, each step with its real outcome
+    Demo,
+    /// Stop everything; all data stays
+    Down,
+    /// Remove all data of the local site
+    Reset(reset::Arguments),
+    /// Show what runs and whether it is ready
+    Status,
+    /// Say what is missing or wrong, and how to mend it
+    Doctor,
+    /// Show what the processes write
+    Logs(logs::Arguments),
+    /// Run all tests against real services that exist only for this run
+    Test(test::Arguments),
+    /// Check that the crates keep the dependency law
+    CheckDeps,
+    /// Answer as market-data venues do, in their wire formats
+    Venues(venues::Arguments),
+    /// Own the processes of `up` (which starts this itself)
+    #[command(hide = true)]
+    Supervise(up::Scope),
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().command) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            if interrupt::was_requested() { Outcome::Interrupted.into() } else { Outcome::Failed.into() }
+        }
+    }
+}
+
+fn run(command: &Command) -> anyhow::Result<Outcome> {
+    let layout = Layout::locate()?;
+    interrupt::listen().context("cannot listen for Ctrl-C")?;
+    Ok(match command {
+        Command::Up(arguments) => up::run(&layout, arguments)?,
+        Command::Demo => demo::run(&layout)?,
+        Command::Down => down::run(&layout)?,
+        Command::Reset(arguments) => reset::run(&layout, arguments)?,
+        Command::Status => status::run(&layout)?,
+        Command::Doctor => doctor::run(&layout),
+        Command::Logs(arguments) => logs::run(&layout, arguments)?,
+        Command::Test(arguments) => test::run(&layout, arguments)?,
+        Command::CheckDeps => check_deps::run(&layout)?,
+        Command::Venues(arguments) => venues::run(arguments)?,
+        Command::Supervise(scope) => supervisor::run_detached(&layout, scope)?,
+    })
+}

@@ -2,8 +2,7 @@
 
 use std::ops::Deref;
 
-use sqlx::Connection;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::sync::watch;
 
 use crate::partitions::PartitionFrontier;
@@ -48,9 +47,11 @@ pub struct EventStore {
 impl EventStore {
     /// Brings the database's event log to this build's version. The url's role owns the tables afterwards.
     pub async fn migrate(url: &str) -> Result<(), MigrateError> {
-        let mut connection = PgConnection::connect(url).await.map_err(MigrateError::Unavailable)?;
-        sqlx::migrate!().run(&mut connection).await.map_err(MigrateError::Migration)?;
-        connection.close().await.map_err(MigrateError::Unavailable)
+        let pool =
+            PgPoolOptions::new().max_connections(1).connect(url).await.map_err(MigrateError::Unavailable)?;
+        let migrated = sqlx::migrate!().run(&pool).await.map_err(MigrateError::Migration);
+        pool.close().await;
+        migrated
     }
 
     /// Opens a migrated log for appending; the url's role is a member of `nsl_writer` (or owns the tables).

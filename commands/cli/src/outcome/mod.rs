@@ -1,0 +1,173 @@
+//! Every way in which a command can succeed. The variant's name is the `reason` that scripts read: renaming one breaks
+//! them.
+
+mod human;
+
+use std::path::PathBuf;
+
+use nsl_schemas::authority::{GenesisManifest, Signed};
+use nsl_schemas::bytes::Sha256;
+use nsl_schemas::nkey::PublicKey;
+use nsl_schemas::number::{Amount, Datoshi};
+use nsl_schemas::query::{Balance, Page, Price, SigningRequest, Transaction, Wallet};
+use nsl_schemas::result::{Answer, CommandResult};
+use nsl_schemas::token::AggregateId;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::contexts::Context;
+
+/// How a command ended well.
+#[derive(Debug, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    ContextAdded {
+        name: String,
+        is_selected: bool,
+    },
+    ContextsListed {
+        contexts: Vec<NamedContext>,
+    },
+    ContextSelected {
+        name: String,
+    },
+    ContextShown {
+        name: String,
+        context: Context,
+    },
+    ContextRemoved {
+        name: String,
+    },
+    KeyGenerated {
+        public_key: PublicKey,
+        seed_file: PathBuf,
+    },
+    GenesisShown {
+        sha256: Sha256,
+        manifest: Signed<GenesisManifest>,
+    },
+    RootRegistered {
+        key: PublicKey,
+        command: Recorded,
+    },
+    IssuerGranted {
+        key: PublicKey,
+        label: String,
+        command: Recorded,
+    },
+    WalletCreated(CheckedWallet),
+    WalletVerified(CheckedWallet),
+    WalletsListed(Page<Wallet>),
+    WalletShown(Box<Wallet>),
+    PolicyChanged {
+        wallet: AggregateId,
+        policy_sha256: Sha256,
+        position: u64,
+        command: Recorded,
+    },
+    TransferAccepted {
+        transfer: TransferFacts,
+        command: Recorded,
+    },
+    TransferSigned {
+        transfer: TransferFacts,
+        tx_hash: String,
+        valid_until_block: u32,
+        command: Recorded,
+    },
+    TransferConfirmed {
+        transfer: TransferFacts,
+        tx_hash: String,
+        block_index: u32,
+        gas_consumed_datoshi: Datoshi,
+        command: Recorded,
+    },
+    BalancesShown {
+        wallet: AggregateId,
+        address: String,
+        balances: Vec<Balance>,
+    },
+    RequestsListed(Page<SigningRequest>),
+    RequestShown(SigningRequest),
+    TransactionsListed(Page<Transaction>),
+    PriceShown(Price),
+    PricesListed(Page<Price>),
+    CommandAccepted {
+        command: Recorded,
+    },
+    ResultShown {
+        result: CommandResult,
+    },
+    PageShown {
+        code: String,
+        page: String,
+    },
+    CompletionsWritten {
+        script: String,
+    },
+    ExitCodesShown {
+        exit_codes: Vec<ExitCodeMeaning>,
+    },
+    /// Everything was told line by line already.
+    Streamed,
+}
+
+/// A context with its name.
+#[derive(Debug, Serialize)]
+pub(crate) struct NamedContext {
+    pub(crate) name: String,
+    pub(crate) is_selected: bool,
+    #[serde(flatten)]
+    pub(crate) context: Context,
+}
+
+/// Where the log has an accepted command.
+#[derive(Debug, Serialize)]
+pub(crate) struct Recorded {
+    pub(crate) command_id: Uuid,
+    pub(crate) first_position: u64,
+    pub(crate) event_count: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<u64>,
+}
+
+impl From<CommandResult> for Recorded {
+    fn from(result: CommandResult) -> Self {
+        let CommandResult { command_id, first_position, event_count, answer } = result;
+        let version = match answer {
+            Answer::Accepted { version } => Some(version),
+            Answer::Rejected { .. } => None,
+        };
+        Self { command_id, first_position, event_count, version }
+    }
+}
+
+/// A wallet whose birth certificate holds; the address is derived from the attested key.
+#[derive(Debug, Serialize)]
+pub(crate) struct CheckedWallet {
+    pub(crate) wallet: AggregateId,
+    pub(crate) address: String,
+    pub(crate) public_key: String,
+    pub(crate) policy_sha256: Sha256,
+    pub(crate) command_id: Uuid,
+    pub(crate) position: u64,
+}
+
+/// What a transfer moves and costs.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct TransferFacts {
+    pub(crate) wallet: AggregateId,
+    pub(crate) asset: String,
+    pub(crate) to: String,
+    pub(crate) amount: Amount,
+    pub(crate) system_fee_datoshi: Datoshi,
+    pub(crate) network_fee_datoshi: Datoshi,
+    pub(crate) valid_until_block: u32,
+}
+
+/// One exit code.
+#[derive(Debug, Serialize)]
+pub(crate) struct ExitCodeMeaning {
+    pub(crate) exit_code: u8,
+    pub(crate) meaning: &'static str,
+}

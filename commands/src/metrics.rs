@@ -1,0 +1,39 @@
+//! This service's metrics.
+
+use nsl_telemetry::Metrics;
+use nsl_telemetry::metrics::Error;
+use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
+
+/// The metrics, registered once.
+#[derive(Debug, Clone)]
+pub(crate) struct CommandMetrics {
+    /// Commands answered, by aggregate type and outcome (`accepted`, `rejected`, `repeated`, `refused`).
+    pub commands: IntCounterVec,
+    /// Seconds from taking a batch to its commit.
+    pub commit_seconds: HistogramVec,
+    /// Appends that were refused and decided again, by reason.
+    pub conflicts: IntCounterVec,
+    /// Partitions held.
+    pub partitions: IntGaugeVec,
+    /// Messages that could not be read, parked for people.
+    pub parked: IntCounterVec,
+    /// Jobs published, by kind.
+    pub jobs: IntCounterVec,
+    /// Events that the reactor has not seen yet.
+    pub reactor_lag: IntGaugeVec,
+}
+
+impl CommandMetrics {
+    /// Registers them.
+    pub(crate) fn register(metrics: &Metrics) -> Result<Self, Error> {
+        Ok(Self {
+            commands: metrics.counter("commands_total", "Commands answered.", &["aggregate", "outcome"])?,
+            commit_seconds: metrics.durations("commit_seconds", "From taking a batch to its commit.", &[])?,
+            conflicts: metrics.counter("append_conflicts_total", "Appends decided again.", &["reason"])?,
+            partitions: metrics.gauge("partitions_held", "Partitions of the command stream held.", &[])?,
+            parked: metrics.counter("commands_parked_total", "Messages that could not be read.", &[])?,
+            jobs: metrics.counter("jobs_published_total", "Jobs published, repeats too.", &["kind"])?,
+            reactor_lag: metrics.gauge("reactor_lag_events", "Events not yet turned into jobs.", &[])?,
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! From an open job to the bytes on the bus: the event, the command behind it, the wallet's state, the issuer's chain.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use lru::LruCache;
+use nsl_domain::reaction::{Cause, Job, job};
+use nsl_domain::wallet::Wallet;
+use nsl_event_store::{EventReader, Filter, LoadError, ReadError, RecordedEvent};
+use nsl_schemas::canonical;
+use nsl_schemas::envelope::SignedCommand;
+use nsl_schemas::event::wallet::WalletEvent;
+use nsl_schemas::job::{CLASS_STANDARD, SUBMIT_KIND};
+use nsl_schemas::subject::{self, CommandSubject};
+
+use super::memory::OpenJob;
+use crate::directory::Directory;
+
+/// Wallets kept in memory; others are loaded from the log.
+const WALLETS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("is not zero");
+
+/// Why a job could not be prepared.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("the log cannot be read")]
+    Read(#[from] ReadError),
+    #[error("the wallet cannot be loaded")]
+    Load(#[from] LoadError),
+    #[error("event or envelope at position {position} cannot be read")]
+    Record {
+        position: u64,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("subject at position {position} cannot be read")]
+    Subject {
+        position: u64,
+        #[source]
+        source: subject::Error,
+    },
+    #[error("the log has nothing at position {position}")]
+    Missing { position: u64 },
+}
+
+/// A job's message.
+pub(super) struct Prepared {
+    pub(super) subject: String,
+    pub(super) payload: Vec<u8>,
+}
+
+/// Prepares jobs; wallets are folded from the events that pass by.
+pub(super) struct Preparer {
+    reader: EventReader,
+    directory: Arc<Directory>,
+    wallets: LruCache<String, (u64, Wallet)>,
+}
+
+impl Preparer {
+    pub(super) fn new(reader: EventReader, directory: Arc<Directory>) -> Self {
+        Self { reader, directory, wallets: LruCache::new(WALLETS_MAX) }
+    }
+
+    /// Takes in the next event of a wallet.
+    pub(super) fn observe(&mut self, event: &RecordedEvent, wallet_event: WalletEvent) {
+        if event.sequence == 1 {
+            self.wallets.put(event.aggregate_id.clone(), (0, Wallet::default()));
+        }
+        let Some((version, wallet)) = self.wallets.get_mut(&event.aggregate_id) else { return };
+        if *version + 1 == event.sequence {
+            wallet.evolve(wallet_event);
+            *version = event.sequence;
+        } else if *version < event.sequence {
+            // Something was missed: load it when it is asked for.
+            self.wallets.pop(&event.aggregate_id);
+        }
+    }
+
+    /// The job that the event at `open`'s position asks for; `None` where the wallet is past it.
+    pub(super) async fn prepare(&mut self, open: &OpenJob) -> Result<Option<Prepared>, Error> {
+        let position = open.position;
+        let unreadable = |source| Error::Record { position, source };
+        let page = self.reader.read(position - 1, 1, &Filter::default()).await?;
+        let event = page.events.into_iter().next().ok_or(Error::Missing { position })?;
+        let wallet_event: WalletEvent = serde_json::from_str(&event.payload).map_err(unreadable)?;
+        let stored = self.reader.envelope(position).await?.ok_or(Error::Missing { position })?;
+        let command = SignedCommand {
+            envelope: serde_json::from_str(&stored.envelope).map_err(unreadable)?,
+            payload: stored.payload,
+        };
+        let subject =
+            CommandSubject::parse(&stored.subject).map_err(|source| Error::Subject { position, source })?;
+        let authority = self.directory.chain(&command.envelope.issuer, &subject);
+        let cause = Cause {
+            tenant: &subject.tenant,
+            wallet: &subject.id,
+            event_id: event.event_id,
+            command: &command,
+            authority: authority.as_ref(),
+        };
+        let wallet = self.wallet(&event.aggregate_id).await?;
+        let (kind, payload) = match job(&wallet_event, wallet, cause) {
+            Some(Job::Enclave(job)) => (job.task.kind(), canonical::to_string(&job)),
+            Some(Job::Submit(job)) => (SUBMIT_KIND, canonical::to_string(&job)),
+            None => return Ok(None),
+        };
+        Ok(Some(Prepared { subject: subject::job(kind, CLASS_STANDARD), payload: payload.into_bytes() }))
+    }
+
+    async fn wallet(&mut self, aggregate_id: &str) -> Result<&Wallet, Error> {
+        if !self.wallets.contains(aggregate_id) {
+            let (wallet, version) = self.reader.load_aggregate::<Wallet>(aggregate_id, &[]).await?;
+            self.wallets.put(aggregate_id.to_owned(), (version, wallet));
+        }
+        Ok(&self.wallets.get_or_insert(aggregate_id.to_owned(), Default::default).1)
+    }
+}

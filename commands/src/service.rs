@@ -1,0 +1,154 @@
+//! Puts the parts together: migrate, begin the log, hold partitions, process, react.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lru::LruCache;
+use nsl_bus::{Bus, DriftPolicy, partition, streams};
+use nsl_event_store::{EventStore, Fence, Options};
+use nsl_telemetry::Context;
+use tokio::sync::{mpsc, watch};
+
+use crate::admission::Admission;
+use crate::answers::Answers;
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::metrics::CommandMetrics;
+use crate::partitions::{Intake, Partitions};
+use crate::processor::Processor;
+use crate::reactor::{self, Reactor};
+use crate::{follower, genesis};
+
+/// Copies of a stream; clusters raise it where they define their streams.
+const REPLICAS: u8 = 1;
+/// Commands between the partitions' consumers and the processor: two full batches, so that a commit never waits for
+/// the bus, and the bus holds the rest.
+const QUEUE_COMMANDS: usize = 1024;
+/// Sessions of the reactor: its memory's.
+const REACTOR_CONNECTIONS: u32 = 2;
+
+/// Runs the service until its shutdown.
+pub async fn run(context: Context<Config>) -> anyhow::Result<()> {
+    let config = &context.config;
+    let (signed_genesis, genesis) = genesis::load(&config.processor.genesis_file).await?;
+    EventStore::migrate(config.log.owner_url.expose()).await?;
+    reactor::migrate(config.log.owner_url.expose()).await?;
+    let store = EventStore::connect(config.log.url.expose(), Options::default()).await?;
+    begin_log(&store, config, &signed_genesis).await?;
+    let bus = Bus::connect(&config.bus, "nsl-commands").await?;
+    for definition in [
+        partition::command_stream(REPLICAS),
+        streams::results(REPLICAS),
+        streams::jobs(REPLICAS),
+        streams::parked(REPLICAS),
+    ] {
+        bus.ensure_stream(&definition, DriftPolicy::Update).await?;
+    }
+    let readiness_bus = bus.clone();
+    context.readiness.register("bus", move || {
+        let checked = readiness_bus.check();
+        async move { checked }
+    });
+    let metrics = CommandMetrics::register(&context.metrics)?;
+    let directory = Arc::new(Directory::default());
+    follower::catch_up(store.reader(), &directory, 0).await?;
+    for aggregate_type in Directory::FOLLOWED {
+        let follow = follower::follow(
+            store.reader().clone(),
+            Arc::clone(&directory),
+            aggregate_type,
+            store.head_changes(),
+            context.shutdown.token().clone(),
+        );
+        context.shutdown.spawn("directory", follow);
+    }
+    spawn_reactor(&context, &store, &bus, &directory, &metrics).await?;
+    spawn_processor(&context, store, bus, genesis, directory, metrics);
+    context.started();
+    Ok(())
+}
+
+/// The first event is appended under a lease like every other; partition 0 stands for the log's beginning.
+async fn begin_log(
+    store: &EventStore,
+    config: &Config,
+    signed: &nsl_schemas::authority::Signed<nsl_schemas::authority::GenesisManifest>,
+) -> anyhow::Result<()> {
+    let ttl = Duration::from_millis(config.processor.lease_ttl_ms);
+    let fences: Vec<Fence> = store.take_partitions(&config.processor.name, &[0], ttl).await?;
+    // Where another processor holds the partition, the log has begun and is only compared.
+    let fence = fences.first().copied().unwrap_or(Fence { partition: 0, epoch: 1 });
+    genesis::ensure(store, fence, signed).await?;
+    Ok(())
+}
+
+async fn spawn_reactor(
+    context: &Context<Config>,
+    store: &EventStore,
+    bus: &Bus,
+    directory: &Arc<Directory>,
+    metrics: &CommandMetrics,
+) -> anyhow::Result<()> {
+    if !context.config.reactor.enabled {
+        return Ok(());
+    }
+    let pool = sqlx::postgres::PgPoolOptions::new()
+        .max_connections(REACTOR_CONNECTIONS)
+        .connect(context.config.log.owner_url.expose())
+        .await?;
+    let reactor = Reactor {
+        reader: store.reader().clone(),
+        bus: bus.clone(),
+        directory: Arc::clone(directory),
+        metrics: metrics.clone(),
+        pool,
+        republish_after: Duration::from_millis(context.config.reactor.republish_after_ms),
+    };
+    let (wake, stop): (watch::Receiver<u64>, _) = (store.head_changes(), context.shutdown.token().clone());
+    context.shutdown.spawn("reactor", async move {
+        reactor.run(wake, stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    Ok(())
+}
+
+fn spawn_processor(
+    context: &Context<Config>,
+    store: EventStore,
+    bus: Bus,
+    genesis: Arc<nsl_domain::decision::Genesis>,
+    directory: Arc<Directory>,
+    metrics: CommandMetrics,
+) {
+    let config = &context.config.processor;
+    let answers = Answers::new(bus.client().clone());
+    let (sender, receiver) = mpsc::channel(QUEUE_COMMANDS);
+    let partitions = Partitions {
+        store: store.clone(),
+        owner: config.name.clone(),
+        lease_ttl: Duration::from_millis(config.lease_ttl_ms),
+        intake: Arc::new(Intake { bus, queue: sender, answers: answers.clone(), metrics: metrics.clone() }),
+        gate: context.readiness.gate("partitions", "no lease taken yet"),
+    };
+    let processor = Processor {
+        store,
+        genesis,
+        directory,
+        admission: Admission::new(config.tenant_commands_per_second),
+        answers,
+        cache: LruCache::new(config.cache_aggregates_max),
+        metrics,
+        log_gate: context.readiness.gate("log", "nothing committed yet"),
+    };
+    processor.log_gate.open();
+    let stop = context.shutdown.token().clone();
+    context.shutdown.spawn("partitions", async move {
+        partitions.run(stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let (stop, batch_commands_max) = (context.shutdown.token().clone(), config.batch_commands_max);
+    context.shutdown.spawn("processor", async move {
+        processor.run(receiver, batch_commands_max, stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
+}
