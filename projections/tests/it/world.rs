@@ -84,11 +84,16 @@ pub(crate) async fn with_bus(test: impl AsyncFnOnce(&World, &Bus)) {
         toml::from_str(&format!("url = {url:?}\nconnect_timeout_ms = 2000\nrequest_timeout_ms = 5000"))
             .unwrap();
     let bus = Bus::connect(&config, "nsl-projections test").await.unwrap();
+    delete_streams(&bus).await;
+    with_world(async |world| test(world, &bus).await).await;
+    delete_streams(&bus).await;
+}
+
+async fn delete_streams(bus: &Bus) {
     for stream in [nsl_schemas::streams::EVENTS, nsl_schemas::streams::PRICES] {
         // An absent stream is as good as a deleted one.
         let _ = bus.jetstream().delete_stream(stream).await;
     }
-    with_world(async |world| test(world, &bus).await).await;
 }
 
 /// Waits until a condition holds that nobody announces.
