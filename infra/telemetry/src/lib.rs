@@ -1,1 +1,15 @@
-//! nsl-telemetry
+//! What every service process has in common: logs, metrics, health and admin endpoints, shutdown, exit codes.
+//!
+//! A service's `main` parses its flags and calls [`service::run`]; nothing here knows what a service does.
+
+pub mod admin;
+pub mod logs;
+pub mod metrics;
+pub mod readiness;
+pub mod service;
+pub mod shutdown;
+
+pub use metrics::Metrics;
+pub use readiness::Readiness;
+pub use service::{Context, Identity, ServiceConfig, TelemetryConfig};
+pub use shutdown::Shutdown;
