@@ -1,1 +1,23 @@
-//! nsl-enclave-protocol
+//! The channel between a host and its enclave workers, and the only place with sockets for either.
+//!
+//! A [`Channel`] pipelines calls over one long-lived connection to an [`Endpoint`] (AF_VSOCK, a hybrid vsock
+//! socket or a Unix socket), a [`Pool`] spreads them over several workers, and [`serve`] answers them. Requests
+//! and responses are opaque bytes here; every size, count and wait is bounded, see [`limits`].
+
+pub mod channel;
+pub mod endpoint;
+pub mod frame;
+pub mod hybrid;
+pub mod limits;
+pub mod link;
+pub mod listener;
+pub mod pool;
+pub mod server;
+pub mod stream;
+
+pub use channel::{Channel, ChannelOptions};
+pub use endpoint::Endpoint;
+pub use listener::Listener;
+pub use pool::{Pool, PoolOptions};
+pub use server::{ServerLimits, serve};
+pub use stream::{Stream, connect};

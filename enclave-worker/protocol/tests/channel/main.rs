@@ -1,0 +1,16 @@
+//! The channel from end to end: real sockets, real peers, and peers that break every rule.
+
+#[cfg(test)]
+mod calls;
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod hostile_clients;
+#[cfg(test)]
+mod hostile_servers;
+#[cfg(test)]
+mod hybrid;
+#[cfg(test)]
+mod pool;
