@@ -12,6 +12,8 @@ pub mod limits;
 pub mod link;
 pub mod listener;
 pub mod pool;
+pub mod request;
+pub mod response;
 pub mod server;
 pub mod stream;
 
@@ -19,5 +21,7 @@ pub use channel::{Channel, ChannelOptions};
 pub use endpoint::Endpoint;
 pub use listener::Listener;
 pub use pool::{Pool, PoolOptions};
+pub use request::Request;
+pub use response::{Description, Response};
 pub use server::{ServerLimits, serve};
 pub use stream::{Stream, connect};
