@@ -1,7 +1,7 @@
 //! Accounts that keys control: single-signature and m-of-n multi-signature.
 //!
-//! An account is a verification script; its hash is the account's identity, its size and signature checks are what
-//! a witness costs.
+//! An account is a verification script; its hash is the account's identity, its size and signature checks are
+//! what a witness costs.
 
 use crate::address::Address;
 use crate::hash::Hash160;
@@ -16,8 +16,8 @@ const SIGNATURE_PUSH_BYTES: usize = 66;
 /// Most signatures of a usable account: more do not fit into an invocation script.
 pub const MULTISIG_THRESHOLD_LIMIT: usize = WITNESS_SCRIPT_BYTES_LIMIT / SIGNATURE_PUSH_BYTES;
 
-/// Most keys of a usable account. The protocol allows 1024, but 30 keys take 1058 of the 1024 bytes that a witness
-/// may have, and whatever is sent to such an account is lost.
+/// Most keys of a usable account. The protocol allows 1024, but 30 keys take 1058 of the 1024 bytes that a
+/// witness may have, and whatever is sent to such an account is lost.
 pub const MULTISIG_KEYS_LIMIT: usize = 29;
 
 /// Why an account or its witness is refused.

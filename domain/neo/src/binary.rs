@@ -1,7 +1,7 @@
 //! The chain's binary encoding: little-endian integers and length-prefixed bytes.
 //!
-//! `Reader` never reads past its input and takes every length with a limit. Lengths must use their shortest form,
-//! so that decoding and encoding again gives the same bytes.
+//! `Reader` never reads past its input and takes every length with a limit. Lengths must use their shortest
+//! form, so that decoding and encoding again gives the same bytes.
 
 /// Why bytes are not a valid encoding.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

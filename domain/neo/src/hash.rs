@@ -1,7 +1,7 @@
 //! Script hashes and transaction hashes.
 //!
-//! Bytes are kept in wire order (little endian); text is `0x` and the reversed bytes in hex, as nodes and explorers
-//! show it.
+//! Bytes are kept in wire order (little endian); text is `0x` and the reversed bytes in hex, as nodes and
+//! explorers show it.
 
 use std::fmt;
 use std::str::FromStr;

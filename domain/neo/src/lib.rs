@@ -1,7 +1,12 @@
 //! Neo N3 as pure functions: keys, addresses, wallets, scripts, transactions, witnesses and fees.
 //!
-//! No I/O, no clock, no randomness of its own, and no panic on any input: the same code runs in clients, in the
-//! command side and inside the enclave, so that all three build the same bytes from the same request.
+//! No I/O, no clock, no randomness of its own, and no panic on any input: the same code runs in clients, in
+//! the command side and inside the enclave, so that all three build the same bytes from the same request.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unreachable)
+)]
 
 pub mod account;
 pub mod address;

@@ -61,8 +61,8 @@ mod tests {
     use super::*;
     use crate::script::ScriptBuilder;
 
-    /// A contract's hash is that of ABORT, its deployer, the checksum of its file and its name; native ones have
-    /// zeros for the first two.
+    /// A contract's hash is that of ABORT, its deployer, the checksum of its file and its name; native ones
+    /// have zeros for the first two.
     fn native_hash(name: &str) -> Hash160 {
         let mut pushes = ScriptBuilder::new();
         pushes.push_data(&[0; 20]).push_integer(0).push_data(name.as_bytes());

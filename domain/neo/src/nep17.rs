@@ -1,8 +1,8 @@
 //! NEP-17 token transfers as scripts, and back.
 //!
-//! The script calls `transfer(from, to, amount, null)` and asserts its answer, so that a refused transfer ends the
-//! transaction in FAULT. The reader takes exactly what the writer makes and nothing else: what it shows is all that
-//! the script does.
+//! The script calls `transfer(from, to, amount, null)` and asserts its answer, so that a refused transfer
+//! ends the transaction in FAULT. The reader takes exactly what the writer makes and nothing else: what it
+//! shows is all that the script does.
 
 use crate::binary::{self, Reader};
 use crate::hash::Hash160;

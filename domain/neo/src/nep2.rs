@@ -1,7 +1,7 @@
 //! NEP-2: a private key encrypted with a passphrase, as text.
 //!
-//! The text carries four bytes of a hash of the address, so that a wrong passphrase is noticed. Passphrases are
-//! normalised (NFC) as the standard asks.
+//! The text carries four bytes of a hash of the address, so that a wrong passphrase is noticed. Passphrases
+//! are normalised (NFC) as the standard asks.
 
 use aes::Aes256;
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
@@ -28,8 +28,8 @@ pub const PASSPHRASE_BYTES_LIMIT: usize = 1024;
 /// Most memory that one derivation may take: four times what the standard parameters take.
 pub const SCRYPT_MEMORY_BYTES_LIMIT: u64 = 64 << 20;
 
-/// Most work (n × r × p) of one derivation: four times the standard parameters, some seconds. A wallet file names
-/// its parameters, so an unbounded number would let a file stop its reader.
+/// Most work (n × r × p) of one derivation: four times the standard parameters, some seconds. A wallet file
+/// names its parameters, so an unbounded number would let a file stop its reader.
 pub const SCRYPT_WORK_LIMIT: u64 = 4 * 16_384 * 8 * 8;
 
 /// Why a key is not encrypted or decrypted.

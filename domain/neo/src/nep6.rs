@@ -1,6 +1,7 @@
 //! NEP-6: wallet files, as nodes and wallets read and write them.
 //!
-//! Writing follows the standard; reading is liberal in what implementations differ in (`isdefault`, missing labels).
+//! Writing follows the standard; reading is liberal in what implementations differ in (`isdefault`, missing
+//! labels).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,8 +18,8 @@ pub const WALLET_BYTES_LIMIT: usize = 4 << 20;
 
 const VERSION: &str = "1.0";
 
-/// Versions that are read: the standard's, and the one that C# tools of the 3.x line wrote.
-const READABLE_VERSIONS: [&str; 3] = [VERSION, "3.0", "1"];
+/// Versions that are read: the standard's, and the one that some tools of the N3 line write.
+const READABLE_VERSIONS: [&str; 2] = [VERSION, "3.0"];
 
 /// Why a wallet file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -169,8 +170,8 @@ impl Wallet {
 }
 
 impl WalletAccount {
-    /// A script of another account would make its owner sign for that one. Deployed contracts have their code on the
-    /// chain, so their hash is not that of the script here.
+    /// A script of another account would make its owner sign for that one. Deployed contracts have their code
+    /// on the chain, so their hash is not that of the script here.
     fn check_contract(&self) -> Result<(), Error> {
         let Some(contract) = self.contract.as_ref().filter(|contract| !contract.deployed) else {
             return Ok(());

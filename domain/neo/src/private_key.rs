@@ -1,6 +1,7 @@
 //! Private keys on P-256: signing and the derived public key.
 //!
-//! The secret is wiped on drop, cannot be cloned and is never printed. Randomness for a new key is the caller's.
+//! The secret is wiped on drop, cannot be cloned and is never printed. Randomness for a new key is the
+//! caller's.
 
 use std::fmt;
 

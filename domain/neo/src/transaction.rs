@@ -1,7 +1,8 @@
 //! Transactions: their fields, limits, bytes and hash.
 //!
-//! `UnsignedTransaction` and `Transaction` exist only within the protocol's limits, so encoding cannot fail and
-//! decoding accepts nothing that encoding would not make. Each decodes to the value whose encoding was read.
+//! `UnsignedTransaction` and `Transaction` exist only within the protocol's limits, so encoding cannot fail
+//! and decoding accepts nothing that encoding would not make. Each decodes to the value whose encoding was
+//! read.
 
 use crate::attribute::{self, Attribute};
 use crate::binary::{self, Reader, write_bytes, write_length};
@@ -208,8 +209,8 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// Joins a transaction and its witnesses, one for each signer in order. Whether the signatures are right is not
-    /// judged; that a witness is of the signer's account is.
+    /// Joins a transaction and its witnesses, one for each signer in order. Whether the signatures are right
+    /// is not judged; that a witness is of the signer's account is.
     pub fn new(unsigned: UnsignedTransaction, witnesses: Vec<Witness>) -> Result<Self, Error> {
         let signers = &unsigned.fields.signers;
         if signers.len() != witnesses.len() {

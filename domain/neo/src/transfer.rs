@@ -1,7 +1,8 @@
 //! The transfer transaction of a command: a pure function of the request.
 //!
-//! Client, command side and enclave call the same function with the same request and get the same bytes. So one
-//! command can never become two different transactions, and nothing but the described transfer is ever signed.
+//! Client, command side and enclave call the same function with the same request and get the same bytes. So
+//! one command can never become two different transactions, and nothing but the described transfer is ever
+//! signed.
 
 use crate::hash::{Hash160, sha256};
 use crate::nep17::{self, Nep17Transfer};

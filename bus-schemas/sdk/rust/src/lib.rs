@@ -1,1 +1,23 @@
-//! nsl-client
+#![doc = include_str!("../README.md")]
+
+pub mod authority;
+pub mod birth;
+mod client;
+pub mod events;
+mod options;
+pub mod prepared;
+pub mod prices;
+pub mod query;
+mod send;
+pub mod transfer;
+pub mod wallet;
+
+pub use client::{Client, ConnectError};
+pub use events::{EventFilter, EventStream, PublishedEvent};
+pub use options::{Credentials, Options};
+pub use prepared::Prepared;
+pub use query::QueryError;
+pub use send::SendError;
+
+/// What lies beneath an error of the bus; its type is not part of this crate's contract.
+pub type Source = Box<dyn std::error::Error + Send + Sync + 'static>;
