@@ -21,6 +21,13 @@ pub(crate) enum Command {
     /// Print what this executable measures itself as, for a development genesis manifest
     #[cfg(feature = "development")]
     Measure,
+    /// Make a development root of attestation and print the SHA-256 of its certificate
+    #[cfg(feature = "development")]
+    DevelopmentRoot {
+        /// Where its key and certificate go (PEM, mode 0600); must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
 }
 
 /// How to serve.

@@ -26,15 +26,20 @@ fn main() -> anyhow::Result<()> {
 }
 
 #[cfg(feature = "development")]
-#[expect(clippy::print_stdout, reason = "the measurement is this subcommand's output")]
+#[expect(clippy::print_stdout, reason = "what is printed is these subcommands' output")]
 fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Measure => {
             let build = nsl_enclave_worker::measure::own_build()?;
             println!("{}", nsl_schemas::canonical::to_string(&build));
-            Ok(())
+        }
+        Command::DevelopmentRoot { out } => {
+            let root = nsm::software::DevelopmentRoot::generate(nsm::software::system_time_ms())?;
+            root.write(out)?;
+            println!("{}", nsl_schemas::bytes::Sha256(root.sha256()));
         }
     }
+    Ok(())
 }
 
 #[cfg(not(feature = "development"))]

@@ -21,8 +21,8 @@ fn registered(command: &Arrived) -> PublicKey {
 
 fn recorded(command: &Arrived, job: &EnclaveJob) -> SignedOutcome {
     assert_eq!(command.subject.to_string(), "nsl.v1.cmd.acme.wallet.main.record-outcome");
-    assert_eq!(command.command_id, ids::outcome_command_id(job.job_id));
     let RecordOutcome { outcome } = canonical::from_slice(&command.payload).unwrap();
+    assert_eq!(command.command_id, ids::outcome_command_id(job.job_id, &outcome));
     assert!(outcome.is_signed_by_worker());
     assert_eq!(outcome.statement.job_id, job.job_id);
     outcome
