@@ -30,7 +30,10 @@ impl Authority {
             return invalid("the statement is not signed by the tenant root");
         }
         if statement.scopes.len() > SCOPES_MAX || statement.label.len() > TOKEN_BYTES_MAX {
-            return Err(Rejection::new(errors::LIMIT_EXCEEDED, "a grant has at most 32 scopes and a label of 64 bytes"));
+            return Err(Rejection::new(
+                errors::LIMIT_EXCEEDED,
+                "a grant has at most 32 scopes and a label of 64 bytes",
+            ));
         }
         let is_new = !self.grants.contains_key(&statement.key);
         if is_new && self.grants.len() >= ISSUERS_MAX {

@@ -4,8 +4,8 @@ use nsl_policy::transaction;
 use nsl_schemas::command::wallet::{RecordOutcome, RequestTransfer, WalletCommand};
 use nsl_schemas::errors;
 use nsl_schemas::event::wallet::{
-    CreationRefused, KeyCreated, OutcomeProof, PolicyChangeRefused, PolicyChanged, TransferRefused, TransferSigned,
-    WalletEvent,
+    CreationRefused, KeyCreated, OutcomeProof, PolicyChangeRefused, PolicyChanged, TransferRefused,
+    TransferSigned, WalletEvent,
 };
 use nsl_schemas::outcome::{BirthCertificate, JobResult, SealedKey};
 use nsl_schemas::policy::Policy;
@@ -128,7 +128,8 @@ impl OpenWallet {
             }
             JobResult::Refused { code, message } => {
                 outcome.check_post_state(Some(&self.sealed_key))?;
-                let event = PolicyChangeRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
+                let event =
+                    PolicyChangeRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
                 Ok(vec![event.into()])
             }
             JobResult::KeyCreated { .. } | JobResult::TransferSigned { .. } => Err(wrong_kind()),
@@ -169,7 +170,8 @@ impl OpenWallet {
                 Ok(vec![event.into()])
             }
             JobResult::Refused { code, message } => {
-                let event = TransferRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
+                let event =
+                    TransferRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
                 Ok(vec![event.into()])
             }
             JobResult::KeyCreated { .. } | JobResult::PolicyReplaced { .. } => Err(wrong_kind()),
