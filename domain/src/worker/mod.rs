@@ -40,3 +40,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
