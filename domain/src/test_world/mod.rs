@@ -21,6 +21,9 @@ pub(crate) use life::{
 /// When everything is decided.
 pub(crate) const NOW_MS: u64 = 1_750_000_000_000;
 
+/// Makes one thing wrong in what is right otherwise.
+pub(crate) type Alter<T> = fn(&mut T);
+
 /// The signing key of this number.
 pub(crate) fn key(number: u8) -> SigningKey {
     SigningKey::from_seed(&[number; 32])

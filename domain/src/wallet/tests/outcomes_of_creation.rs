@@ -10,7 +10,7 @@ use nsl_schemas::token::Tenant;
 
 use crate::decision::Rejection;
 use crate::test_world::{
-    CHANGE, CREATE, Life, TRANSFER, birth, id, key, next_policy, order, outcome_of, policy, refused,
+    Alter, CHANGE, CREATE, Life, TRANSFER, birth, id, key, next_policy, order, outcome_of, policy, refused,
     request_sha256, sealed, worker_key,
 };
 
@@ -51,7 +51,7 @@ fn only_a_registered_worker_reports_an_outcome() {
 
 #[test]
 fn an_outcome_altered_after_its_signature_is_invalid() {
-    let alterations: [fn(&mut SignedOutcome); 7] = [
+    let alterations: [Alter<SignedOutcome>; 7] = [
         |outcome| outcome.result = refused(),
         |outcome| outcome.statement.job_id = CHANGE,
         |outcome| outcome.statement.request_sha256 = Sha256([0; 32]),
@@ -100,7 +100,7 @@ fn a_creation_takes_only_results_of_its_kind_with_their_state() {
 
 #[test]
 fn a_certificate_about_anything_else_opens_no_wallet() {
-    let alterations: [fn(&mut BirthStatement); 9] = [
+    let alterations: [Alter<BirthStatement>; 9] = [
         |statement| statement.genesis_sha256 = Sha256([0; 32]),
         |statement| statement.tenant = Tenant::parse("other").unwrap(),
         |statement| statement.wallet = id("other"),
@@ -156,5 +156,15 @@ fn a_creation_is_answered_once() {
         let outcome = outcome_of(CREATE, result, after.as_ref());
         let answered = Life::creating().and_outcome(outcome.clone());
         assert_eq!(answer(&answered, outcome).unwrap_err().code, errors::OUTCOME_UNEXPECTED);
+    }
+}
+
+#[test]
+fn a_key_begins_with_its_first_version() {
+    for version in [0, 2, u32::MAX] {
+        let result = JobResult::KeyCreated { sealed_key: sealed(version), birth_certificate: birth() };
+        let rejection =
+            answer(&Life::creating(), outcome_of(CREATE, result, Some(&sealed(version)))).unwrap_err();
+        assert_eq!(rejection.code, errors::OUTCOME_INVALID, "version {version}");
     }
 }
