@@ -10,12 +10,15 @@ use uuid::Uuid;
 
 use super::{Authority, ISSUERS_MAX};
 use crate::decision::Rejection;
-use crate::test_world::{NOW_MS, acme, genesis, id, key, order};
+use crate::test_world::{Alter, NOW_MS, acme, genesis, id, key, order};
 
 /// The tenant's root key.
 const ROOT: u8 = 20;
 /// The key that is granted.
 const ISSUER: u8 = 21;
+
+/// Makes a grant wrong.
+type Wrong<'a> = &'a dyn Fn(&mut IssuerGrant);
 
 fn root() -> TenantRoot {
     TenantRoot {
@@ -74,7 +77,7 @@ fn a_quorum_of_the_manifest_names_a_tenants_root() {
 
 #[test]
 fn a_root_is_rejected_by_the_first_rule_that_says_no() {
-    let alterations: [(fn(&mut TenantRoot), &[u8], Authority, ErrorCode); 6] = [
+    let alterations: [(Alter<TenantRoot>, &[u8], Authority, ErrorCode); 6] = [
         (
             |statement| statement.genesis_sha256 = Sha256([0; 32]),
             &[1, 2],
@@ -122,17 +125,20 @@ fn nobody_has_authority_before_a_grant() {
 fn a_grant_is_rejected_by_the_first_rule_that_says_no() {
     let scope = Scope { aggregate: "*".into(), id: "*".into(), verb: "*".into() };
     let too_many = |statement: &mut IssuerGrant| statement.scopes = vec![scope.clone(); SCOPES_MAX + 1];
-    type Alter<'a> = &'a dyn Fn(&mut IssuerGrant);
-    let other_log: Alter<'_> = &|statement| {
+    let other_log: Wrong<'_> = &|statement| {
         statement.genesis_sha256 = Sha256([0; 32]);
         too_many(statement);
     };
-    let other_tenant: Alter<'_> = &|statement| {
+    let other_tenant: Wrong<'_> = &|statement| {
         statement.tenant = Tenant::system();
         too_many(statement);
     };
-    let long_label: Alter<'_> = &|statement| statement.label = "l".repeat(TOKEN_BYTES_MAX + 1);
-    let cases: [(Authority, Alter<'_>, &[u8], ErrorCode); 7] = [
+    let long_label: Wrong<'_> = &|statement| statement.label = "l".repeat(TOKEN_BYTES_MAX + 1);
+    let long = || "s".repeat(TOKEN_BYTES_MAX + 1);
+    let long_aggregate: Wrong<'_> = &|statement| statement.scopes[0].aggregate = long();
+    let long_id: Wrong<'_> = &|statement| statement.scopes[0].id = long();
+    let long_verb: Wrong<'_> = &|statement| statement.scopes[0].verb = long();
+    let cases: [(Authority, Wrong<'_>, &[u8], ErrorCode); 10] = [
         (Authority::default(), other_log, &[1, 2], errors::ROOT_MISSING),
         (rooted(), other_log, &[1, 2], errors::STATEMENT_INVALID),
         (rooted(), other_tenant, &[ROOT], errors::STATEMENT_INVALID),
@@ -140,6 +146,9 @@ fn a_grant_is_rejected_by_the_first_rule_that_says_no() {
         (rooted(), &|_| {}, &[], errors::STATEMENT_INVALID),
         (rooted(), &too_many, &[ROOT], errors::LIMIT_EXCEEDED),
         (rooted(), long_label, &[ROOT], errors::LIMIT_EXCEEDED),
+        (rooted(), long_aggregate, &[ROOT], errors::LIMIT_EXCEEDED),
+        (rooted(), long_id, &[ROOT], errors::LIMIT_EXCEEDED),
+        (rooted(), long_verb, &[ROOT], errors::LIMIT_EXCEEDED),
     ];
     for (index, (authority, alter, signers, expected)) in cases.into_iter().enumerate() {
         let mut statement = grant();
@@ -151,7 +160,8 @@ fn a_grant_is_rejected_by_the_first_rule_that_says_no() {
 
 #[test]
 fn a_grant_at_every_limit_is_taken() {
-    let scope = Scope { aggregate: "*".into(), id: "*".into(), verb: "*".into() };
+    let longest = || "s".repeat(TOKEN_BYTES_MAX);
+    let scope = Scope { aggregate: longest(), id: longest(), verb: longest() };
     let widest =
         IssuerGrant { scopes: vec![scope; SCOPES_MAX], label: "l".repeat(TOKEN_BYTES_MAX), ..grant() };
     assert!(ask(&rooted(), grants(widest, &[ROOT])).is_ok());
@@ -168,15 +178,14 @@ fn a_full_tenant_takes_no_new_issuer_but_renews_those_it_has() {
         authority.evolve(IssuerGranted { grant: Signed { statement, signatures: vec![] } }.into());
     }
     assert_eq!(ask(&authority, grants(grant(), &[ROOT])).unwrap_err().code, errors::LIMIT_EXCEEDED);
-    let known = IssuerGrant { key: PublicKey([0; 32]), ..grant() };
+    let known = IssuerGrant { key: PublicKey([0; 32]), not_before_ms: 1, ..grant() };
     assert!(ask(&authority, grants(known, &[ROOT])).is_ok());
 }
 
 #[test]
-fn a_later_grant_takes_the_place_of_the_earlier() {
-    let narrowed = IssuerGrant { scopes: vec![], ..grant() };
-    let granted = and(rooted(), grants(grant(), &[ROOT]));
-    let renewed = and(granted, grants(narrowed.clone(), &[ROOT]));
+fn a_later_grant_takes_the_place_of_the_earlier_for_ever() {
+    let narrowed = IssuerGrant { scopes: vec![], not_before_ms: 1, ..grant() };
+    let renewed = and(and(rooted(), grants(grant(), &[ROOT])), grants(narrowed.clone(), &[ROOT]));
     assert_eq!(renewed.grant_of(&key(ISSUER).public()), Some(&narrowed));
 }
 
