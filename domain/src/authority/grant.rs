@@ -1,4 +1,5 @@
-//! `grant`: the tenant root lets a key issue commands. A later grant of the same key takes the place of the earlier.
+//! `grant`: the tenant root lets a key issue commands. A grant of the same key that begins later takes the place of the
+//! earlier, and the earlier never comes back.
 
 use nsl_schemas::authority::{IssuerGrant, Quorum, SCOPES_MAX};
 use nsl_schemas::command::authority::{AuthorityCommand, Grant};
@@ -35,9 +36,15 @@ impl Authority {
                 "a grant has at most 32 scopes; its label and their fields have at most 64 bytes",
             ));
         }
-        let is_new = !self.grants.contains_key(&statement.key);
-        if is_new && self.grants.len() >= ISSUERS_MAX {
-            return Err(Rejection::new(errors::LIMIT_EXCEEDED, "a tenant has at most 10,000 issuers"));
+        match self.grants.get(&statement.key).map(|recorded| &recorded.statement) {
+            // Anybody may deliver a statement again; one that was replaced must not come back into force.
+            Some(recorded) if recorded != statement && recorded.not_before_ms >= statement.not_before_ms => {
+                return invalid("a grant of this key that begins at the same time or later is recorded");
+            }
+            None if self.grants.len() >= ISSUERS_MAX => {
+                return Err(Rejection::new(errors::LIMIT_EXCEEDED, "a tenant has at most 10,000 issuers"));
+            }
+            Some(_) | None => {}
         }
         Ok(vec![IssuerGranted { grant: command.grant.clone() }.into()])
     }

@@ -187,6 +187,15 @@ fn a_later_grant_takes_the_place_of_the_earlier_for_ever() {
     let narrowed = IssuerGrant { scopes: vec![], not_before_ms: 1, ..grant() };
     let renewed = and(and(rooted(), grants(grant(), &[ROOT])), grants(narrowed.clone(), &[ROOT]));
     assert_eq!(renewed.grant_of(&key(ISSUER).public()), Some(&narrowed));
+    // Whoever holds the earlier statement may deliver it again: it proves itself, but it is history.
+    let of_the_same_time = IssuerGrant { not_before_ms: 1, ..grant() };
+    for replayed in [grant(), of_the_same_time] {
+        let rejection = ask(&renewed, grants(replayed, &[ROOT])).unwrap_err();
+        assert_eq!(rejection.code, errors::STATEMENT_INVALID);
+    }
+    assert!(ask(&renewed, grants(narrowed, &[ROOT])).is_ok());
+    let another_issuer = IssuerGrant { key: key(22).public(), ..grant() };
+    assert!(ask(&renewed, grants(another_issuer, &[ROOT])).is_ok());
 }
 
 #[test]
