@@ -110,6 +110,8 @@ mod tests {
     /// r ‖ s begin behind PUSHDATA1 and the length.
     const SIGNATURE_AT: usize = 2;
 
+    type Change = fn(&mut RequestTransfer);
+
     fn key(wif: &str) -> PrivateKey {
         nsl_neo::wif::decode(wif).unwrap()
     }
@@ -177,7 +179,7 @@ mod tests {
 
     #[test]
     fn other_texts_of_the_same_value_stand_for_nothing() {
-        let cases: [(fn(&mut RequestTransfer), &str); 10] = [
+        let cases: [(Change, &str); 10] = [
             (|c| c.asset = c.asset.to_uppercase(), "asset \"0X"),
             (|c| c.asset = format!("0x{}", c.asset[2..].to_uppercase()), "asset \"0xD2"),
             (|c| c.asset = c.asset[2..].to_owned(), "asset \"d2"),
@@ -198,12 +200,8 @@ mod tests {
 
     #[test]
     fn what_neo_cannot_hold_stands_for_nothing() {
-        let cases: [fn(&mut RequestTransfer); 2] = [
-            |c| c.amount = Amount(u128::MAX),
-            |c| {
-                (c.system_fee_datoshi, c.network_fee_datoshi) = (Datoshi(i64::MAX.unsigned_abs()), Datoshi(1))
-            },
-        ];
+        let cases: [Change; 2] =
+            [|c| c.amount = Amount(u128::MAX), |c| c.system_fee_datoshi = Datoshi(i64::MAX.unsigned_abs())];
         for alter in cases {
             let mut altered = command();
             alter(&mut altered);
