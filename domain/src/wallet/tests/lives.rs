@@ -6,6 +6,7 @@ use nsl_schemas::authority::Signed;
 use nsl_schemas::command::wallet::{
     Create, RecordConfirmation, RecordExpiry, RecordOutcome, SetPolicy, VmState, WalletCommand,
 };
+use nsl_schemas::event::wallet::WalletEvent;
 use nsl_schemas::job::{ENCLAVE_KINDS, SUBMIT_KIND};
 use nsl_schemas::number::Datoshi;
 use nsl_schemas::outcome::{JobResult, SealedKey};
@@ -119,12 +120,23 @@ fn given_up((request, kind): OpenJob, wallet: &Wallet) -> WalletCommand {
     WalletCommand::RecordOutcome(RecordOutcome { outcome })
 }
 
+/// The transfer that `event` ends.
+fn end_of_transfer(event: &WalletEvent) -> Option<Uuid> {
+    match event {
+        WalletEvent::TransferRefused(event) => Some(event.request_id),
+        WalletEvent::TransferConfirmed(event) => Some(event.request_id),
+        WalletEvent::TransferExpired(event) => Some(event.request_id),
+        _ => None,
+    }
+}
+
 proptest! {
     /// A job opens once, is closed by its own outcome alone, and an honest report of an open job is always taken.
     #[test]
     fn jobs_state_and_replay_agree_at_every_step(steps in prop::collection::vec(step(), 1..48)) {
         let mut life = Life::default();
         let mut open: BTreeSet<OpenJob> = BTreeSet::new();
+        let (mut keys, mut ended) = (0, BTreeSet::new());
         for (number, step) in steps.iter().enumerate() {
             let command_id = Uuid::from_u128(100 + u128::try_from(number).unwrap());
             let Some(command) = command(step, command_id, life.wallet(), &open) else { continue };
@@ -133,6 +145,11 @@ proptest! {
                 Ok(events) => {
                     prop_assert!(!matches!(step, Step::FinishWhatWasNeverAsked));
                     prop_assert_eq!(events.len(), 1, "a job's id rests on its event being the command's first");
+                    keys += events.iter().filter(|event| matches!(event, WalletEvent::KeyCreated(_))).count();
+                    prop_assert!(keys <= 1, "a second key");
+                    if let Some(request_id) = events.iter().find_map(end_of_transfer) {
+                        prop_assert!(ended.insert(request_id), "a transfer ended twice");
+                    }
                     for effect in events.iter().flat_map(effects) {
                         match effect {
                             Effect::Opens { request_id, kind } => {

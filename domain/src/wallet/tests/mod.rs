@@ -6,3 +6,4 @@ mod outcomes_of_policy_changes;
 mod outcomes_of_transfers;
 mod relay_reports;
 mod requests;
+mod story;

@@ -13,10 +13,13 @@ use nsl_schemas::token::Tenant;
 use uuid::Uuid;
 
 use crate::test_world::{
-    CHANGE, CREATE, Life, TRANSFER, id, key, neo_key, next_policy, order, outcome_of, policy, policy_change,
-    refused, request_sha256, sealed, transfer,
+    Alter, CHANGE, CREATE, Life, TRANSFER, id, key, neo_key, next_policy, order, outcome_of, policy,
+    policy_change, refused, request_sha256, sealed, transfer,
 };
 use crate::wallet::OPEN_TRANSFERS_MAX;
+
+/// Makes a change of policy wrong.
+type Change<'a> = &'a dyn Fn(&mut PolicyChange);
 
 fn create(policy: Policy) -> WalletCommand {
     WalletCommand::Create(Create { policy })
@@ -133,7 +136,6 @@ fn a_policy_change_is_rejected_by_the_first_rule_that_says_no() {
     let changing = || Life::open().and_changing();
     let unsound = |change: &mut PolicyChange| change.policy.assets.clear();
     let unchained = |change: &mut PolicyChange| change.previous_sha256 = next_policy(&policy()).sha256();
-    type Change<'a> = &'a dyn Fn(&mut PolicyChange);
     let other_tenant: Change<'_> = &|change| {
         change.tenant = Tenant::parse("other").unwrap();
         unchained(change);
@@ -192,7 +194,7 @@ fn two_commands_for_the_same_transfer_are_two_transactions() {
 #[test]
 fn a_transfer_outside_the_policy_is_rejected_by_the_rule_that_says_no() {
     let unlisted = "0xef4073a0f2b305a38ec4050e4d3d28bc40ea63f5";
-    let cases: [(fn(&mut RequestTransfer), ErrorCode); 10] = [
+    let cases: [(Alter<RequestTransfer>, ErrorCode); 10] = [
         (|t| t.asset = t.asset.to_uppercase(), errors::TRANSFER_INVALID),
         (|t| t.to = "NX".into(), errors::TRANSFER_INVALID),
         (|t| t.system_fee_datoshi = Datoshi(1 << 63), errors::TRANSFER_INVALID),
@@ -213,6 +215,27 @@ fn a_transfer_outside_the_policy_is_rejected_by_the_rule_that_says_no() {
     let other_asset = RequestTransfer { asset: unlisted.into(), ..transfer() };
     let answer = Life::open().ask(TRANSFER, WalletCommand::RequestTransfer(other_asset));
     assert_eq!(answer.unwrap_err().code, errors::ASSET_NOT_ALLOWED);
+}
+
+/// Each case breaks its rule and every rule below it: the answer names the first.
+#[test]
+fn a_transfer_is_rejected_by_the_first_rule_that_says_no() {
+    let rules: [(Alter<RequestTransfer>, ErrorCode); 6] = [
+        (|t| t.asset.push(' '), errors::TRANSFER_INVALID),
+        (|t| t.network_magic += 1, errors::NETWORK_NOT_ALLOWED),
+        (|t| t.asset = format!("0x{}", "11".repeat(20)), errors::ASSET_NOT_ALLOWED),
+        (|t| t.amount = Amount(0), errors::AMOUNT_NOT_ALLOWED),
+        (|t| t.to = neo_key().public_key().address().to_string(), errors::RECIPIENT_NOT_ALLOWED),
+        (|t| t.network_fee_datoshi.0 += 1, errors::FEE_NOT_ALLOWED),
+    ];
+    for (first, (_, expected)) in rules.iter().enumerate() {
+        let mut altered = transfer();
+        for (alter, _) in rules[first..].iter().rev() {
+            alter(&mut altered);
+        }
+        let answer = Life::open().ask(TRANSFER, WalletCommand::RequestTransfer(altered));
+        assert_eq!(answer.unwrap_err().code, *expected, "from rule {first} on");
+    }
 }
 
 #[test]
