@@ -45,7 +45,8 @@ pub(crate) struct Connection {
 
 impl Connection {
     async fn open(&self, name: &str) -> Result<async_nats::Client, Error> {
-        let options = ConnectOptions::with_user_and_password(self.user.clone(), self.password.clone()).name(name);
+        let options =
+            ConnectOptions::with_user_and_password(self.user.clone(), self.password.clone()).name(name);
         Ok(options.connect(&self.url).await?)
     }
 }
@@ -77,7 +78,8 @@ impl Exchange {
         // The server has both subscriptions before the first command leaves on the other connection.
         incoming.flush().await.map_err(|_| Error::Lost(Uuid::nil()))?;
         let outgoing = connection.open("nsl-load commands").await?;
-        let jetstream = jetstream::ContextBuilder::new().max_ack_inflight(ACKNOWLEDGEMENTS_MAX).build(outgoing);
+        let jetstream =
+            jetstream::ContextBuilder::new().max_ack_inflight(ACKNOWLEDGEMENTS_MAX).build(outgoing);
         Ok(Self { jetstream, waiting })
     }
 

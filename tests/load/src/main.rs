@@ -80,7 +80,8 @@ async fn main() -> anyhow::Result<()> {
         Command::OpenWallets => open_wallets::run(&workload, exchange, &database).await?,
         Command::Commands(arguments) => {
             let genesis = std::fs::read(&system.genesis).context("cannot read the genesis manifest")?;
-            let parts = commands::Parts { workload, exchange, database, database_url: system.database_url, genesis };
+            let parts =
+                commands::Parts { workload, exchange, database, database_url: system.database_url, genesis };
             commands::run(&arguments, parts).await?;
         }
     }

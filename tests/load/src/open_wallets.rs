@@ -13,7 +13,7 @@ use crate::workload::{WALLETS, Workload};
 /// Creations in flight: enough for whole batches, few enough for the pool to follow.
 const CLIENTS: usize = 64;
 /// Longest time for all creations.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_mins(1);
 /// Longest time for all keys after that: two local workers make some hundreds a second.
 const KEYS_TIME_LIMIT: Duration = Duration::from_secs(90);
 /// How often the log is asked.
@@ -31,13 +31,20 @@ pub(crate) enum Error {
     KeysMissing { opened: i64 },
 }
 
-pub(crate) async fn run(workload: &Workload, exchange: Arc<Exchange>, database: &PgPool) -> Result<(), Error> {
+pub(crate) async fn run(
+    workload: &Workload,
+    exchange: Arc<Exchange>,
+    database: &PgPool,
+) -> Result<(), Error> {
     let send = move |ready| {
         let exchange = Arc::clone(&exchange);
         async move { exchange.send(ready).await }
     };
     let created = closed_loop::run(workload.creations()?, CLIENTS, TIME_LIMIT, send).await?;
-    eprintln!("{WALLETS} wallets asked for, {} creations a second; waiting for their keys", created.per_second);
+    eprintln!(
+        "{WALLETS} wallets asked for, {} creations a second; waiting for their keys",
+        created.per_second
+    );
     let started = Instant::now();
     loop {
         let opened: i64 = sqlx::query_scalar("SELECT count(*) FROM events WHERE event_type = 'key-created'")

@@ -51,7 +51,8 @@ pub(crate) struct Stock {
 }
 
 impl Stock {
-    /// Makes the peer's schema and copies the wallets' events into it, byte for byte.
+    /// Makes the peer's schema and copies the wallets' events into it: payloads byte for byte; metadata with all
+    /// values as text, for cqrs-es reads no others.
     pub(crate) async fn prepare(database: &PgPool, url: &str, genesis: &[u8]) -> Result<Self, Error> {
         // postgres-es' own db/init.sql.
         const SCHEMA: [&str; 4] = [
@@ -63,7 +64,7 @@ impl Stock {
                 event_version text NOT NULL, payload json NOT NULL, metadata json NOT NULL,
                 PRIMARY KEY (aggregate_type, aggregate_id, sequence))",
             "INSERT INTO peer.events SELECT aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
-                metadata FROM public.events WHERE aggregate_type = 'wallet'",
+                (SELECT json_object_agg(key, value) FROM json_each_text(metadata)) FROM public.events WHERE aggregate_type = 'wallet'",
         ];
         for statement in SCHEMA {
             sqlx::query(statement).execute(database).await?;

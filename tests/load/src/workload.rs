@@ -83,7 +83,9 @@ impl Workload {
             valid_until_block: 5_760,
         };
         let payload = canonical::to_string(&transfer);
-        (first..first + count).map(|index| self.sign(index % WALLETS, &self.transfer, payload.clone())).collect()
+        (first..first + count)
+            .map(|index| self.sign(index % WALLETS, &self.transfer, payload.clone()))
+            .collect()
     }
 
     fn sign(&self, wallet: usize, verb: &Verb, payload: String) -> Result<Ready, token::Error> {
@@ -94,8 +96,14 @@ impl Workload {
             verb: verb.clone(),
         };
         let now_ms = unix_now_ms();
-        let command =
-            SignedCommand::sign(&self.issuer, &subject, Uuid::now_v7(), now_ms, now_ms + LIFETIME_MS, payload);
+        let command = SignedCommand::sign(
+            &self.issuer,
+            &subject,
+            Uuid::now_v7(),
+            now_ms,
+            now_ms + LIFETIME_MS,
+            payload,
+        );
         let headers = headers(&command.envelope);
         Ok(Ready { subject, command, headers })
     }
