@@ -1,6 +1,8 @@
 //! Pages are bounded, filtered without losing their place, and followed without gap or repeat.
 
-use nsl_event_store::{Filter, MAX_PAGE_BYTES, MAX_PAGE_EVENTS, ReadError, SCAN_POSITIONS, Subscription};
+use nsl_event_store::{
+    Filter, MAX_PAGE_BYTES, MAX_PAGE_EVENTS, MAX_POSITIONS, ReadError, SCAN_POSITIONS, Subscription,
+};
 use tokio::sync::watch;
 
 use crate::support::{command, event, take, with_log};
@@ -81,6 +83,31 @@ async fn a_subscription_is_woken_by_appends_and_gets_on_without_anyone_waking_it
             let page = following.await.unwrap().unwrap();
             assert_eq!(page.position, after + 2);
             assert_eq!(page.events.len(), 2);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn commands_and_events_are_found_by_their_positions() {
+    with_log(async |database| {
+        let store = database.store().await;
+        let fence = take(&store, 1).await;
+        let batch = [command(fence, "acme.one", 0, 2), command(fence, "acme.two", 0, 1)];
+        store.append(&batch).await.unwrap();
+
+        let mut events: Vec<u64> =
+            store.events_at(&[3, 1, 9]).await.unwrap().iter().map(|event| event.position).collect();
+        events.sort_unstable();
+        assert_eq!(events, [1, 3], "nothing is at 9");
+        let mut commands: Vec<_> = store.envelopes(&[1, 2, 3]).await.unwrap();
+        commands.sort_by_key(|one| one.position);
+        let found: Vec<_> = commands.iter().map(|one| (one.position, one.command_id)).collect();
+        assert_eq!(found, [(1, batch[0].command_id), (3, batch[1].command_id)], "2 is no first event");
+
+        for positions in [vec![], vec![1; MAX_POSITIONS + 1]] {
+            assert!(matches!(store.events_at(&positions).await, Err(ReadError::Limit { .. })));
+            assert!(matches!(store.envelopes(&positions).await, Err(ReadError::Limit { .. })));
         }
     })
     .await;
