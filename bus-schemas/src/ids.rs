@@ -2,8 +2,14 @@
 
 use uuid::Uuid;
 
+<<<<<<< HEAD
 use crate::canonical;
 use crate::outcome::SignedOutcome;
+=======
+use crate::bytes::Sha256;
+use crate::nkey::PublicKey;
+use crate::token::AggregateId;
+>>>>>>> enclave
 
 /// The id of a command's `index`th event.
 pub fn event_id(command_id: Uuid, index: u32) -> Uuid {
@@ -26,4 +32,13 @@ pub fn outcome_command_id(job_id: Uuid, outcome: &SignedOutcome) -> Uuid {
 /// is answered with the first one's receipt.
 pub fn report_command_id(job_id: Uuid) -> Uuid {
     Uuid::new_v5(&job_id, b"report")
+}
+
+/// Hex digits of a worker's id: 128 bits, as many as a UUID's.
+const WORKER_ID_DIGITS: usize = 32;
+
+/// The id under which the worker of `key` is registered: the first 32 hex digits of the key's SHA-256.
+pub fn worker_id(key: &PublicKey) -> AggregateId {
+    let digits: String = Sha256::of(&key.0).to_string().chars().take(WORKER_ID_DIGITS).collect();
+    AggregateId::parse(&digits).expect("hex digits are token characters")
 }
