@@ -2,14 +2,11 @@
 
 use uuid::Uuid;
 
-<<<<<<< HEAD
-use crate::canonical;
-use crate::outcome::SignedOutcome;
-=======
 use crate::bytes::Sha256;
+use crate::canonical;
 use crate::nkey::PublicKey;
+use crate::outcome::SignedOutcome;
 use crate::token::AggregateId;
->>>>>>> enclave
 
 /// The id of a command's `index`th event.
 pub fn event_id(command_id: Uuid, index: u32) -> Uuid {

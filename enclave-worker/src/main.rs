@@ -19,6 +19,7 @@ fn main() -> anyhow::Result<()> {
     match (cli.command, cli.serve) {
         (Some(command), _) => run(&command),
         (None, Some(args)) => start(args),
+        // clap has asked for both already; it cannot tell the type so.
         (None, None) => Cli::command()
             .error(clap::error::ErrorKind::MissingRequiredArgument, "--listen and --genesis are required")
             .exit(),
@@ -26,15 +27,20 @@ fn main() -> anyhow::Result<()> {
 }
 
 #[cfg(feature = "development")]
-#[expect(clippy::print_stdout, reason = "the measurement is this subcommand's output")]
+#[expect(clippy::print_stdout, reason = "what is printed is these subcommands' output")]
 fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Measure => {
             let build = nsl_enclave_worker::measure::own_build()?;
             println!("{}", nsl_schemas::canonical::to_string(&build));
-            Ok(())
+        }
+        Command::DevelopmentRoot { out } => {
+            let root = nsm::software::DevelopmentRoot::generate(nsm::software::system_time_ms())?;
+            root.write(out)?;
+            println!("{}", nsl_schemas::bytes::Sha256(root.sha256()));
         }
     }
+    Ok(())
 }
 
 #[cfg(not(feature = "development"))]
@@ -74,7 +80,7 @@ async fn run_worker(args: ServeArgs) -> anyhow::Result<()> {
 
 #[cfg(feature = "development")]
 fn sources(args: &ServeArgs) -> Sources {
-    Sources { development_key_file: args.development.development_sealing_key.clone() }
+    Sources { development_key_file: args.development_sealing_key.clone() }
 }
 
 #[cfg(not(feature = "development"))]
@@ -87,7 +93,7 @@ fn open_nsm(args: &ServeArgs) -> anyhow::Result<Box<dyn Nsm>> {
     use nsl_enclave_worker::measure;
     use nsl_enclave_worker::nsm::software::{DevelopmentRoot, SoftwareNsm};
 
-    let Some(path) = &args.development.development_nsm_root else {
+    let Some(path) = &args.development_nsm_root else {
         return Ok(Box::new(nsm::Device::open()?));
     };
     let root = DevelopmentRoot::read(path)?;

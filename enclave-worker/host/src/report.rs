@@ -29,20 +29,20 @@ pub(crate) enum Error {
     Prepare(#[from] prepared::Error),
     #[error("cannot report the outcome")]
     Send(#[source] SendError),
-    /// The log rejected it under the only id that a report of this job can have.
-    #[error("outcome was rejected for good ({code}): {message}")]
+    /// The log rejected this outcome; the reactor asks for another one as long as the job is open.
+    #[error("outcome was rejected ({code}): {message}")]
     Rejected { code: String, message: String },
 }
 
-/// Reports `outcome` of the job that `requested` asked for. The command's id follows from the job's, so of several
-/// reports the first counts.
+/// Reports `outcome` of the job that `requested` asked for. The command's id follows from the outcome; of several outcomes
+/// the log takes the first good one.
 pub(crate) async fn report(
     client: &Client,
     requested: &CommandSubject,
     outcome: SignedOutcome,
 ) -> Result<Reported, Error> {
     let subject = CommandSubject { verb: Verb::parse(VERB)?, ..requested.clone() };
-    let command_id = ids::outcome_command_id(outcome.statement.job_id);
+    let command_id = ids::outcome_command_id(outcome.statement.job_id, &outcome);
     let command = client.prepare_with_id(command_id, &subject, &RecordOutcome { outcome })?;
     settle(client.send(&command).await.map(drop))
 }

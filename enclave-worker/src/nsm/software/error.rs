@@ -19,8 +19,8 @@ pub enum Error {
         /// The time.
         unix_ms: u64,
     },
-    /// The file of the development root cannot be read.
-    #[error("cannot read the development root {}", path.display())]
+    /// The file of the development root cannot be read or written.
+    #[error("cannot read or write the development root {}", path.display())]
     RootFile {
         /// The file.
         path: std::path::PathBuf,

@@ -1,7 +1,8 @@
 //! The certificate authority of a development site, which stands where AWS' root stands in production.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -50,6 +51,14 @@ impl DevelopmentRoot {
         let file = File::open(path).map_err(failed)?;
         file.take(PEM_BYTES_MAX as u64 + 1).read_to_end(&mut pem).map_err(failed)?;
         Self::from_pem(&pem)
+    }
+
+    /// Writes a new file that only its owner can read.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let failed = |source| Error::RootFile { path: path.to_owned(), source };
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+        file.write_all(self.to_pem().as_bytes()).map_err(failed)
     }
 
     /// Reads what [`Self::to_pem`] wrote.
