@@ -23,6 +23,7 @@ pub struct Metadata {
     /// Who issued that command.
     pub issuer: PublicKey,
     /// When the processor decided, Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub decided_at_ms: u64,
     /// W3C trace context of the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
