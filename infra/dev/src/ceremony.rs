@@ -6,7 +6,9 @@ use std::process::Command;
 
 use nsl_client::authority::{self, GrantTerms};
 use nsl_client::{Client, ConnectError, Credentials, Options, SendError};
-use nsl_local_services::{PrivateFileError, Site, SiteDirectory, make_directory, read_bounded, write_private};
+use nsl_local_services::{
+    PrivateFileError, Site, SiteDirectory, make_directory, read_bounded, write_private,
+};
 use nsl_schemas::authority::{Build, GenesisManifest, Quorum, SealingProvider, Signed};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::canonical;
@@ -101,8 +103,10 @@ pub(crate) fn prepare(site: &Site, worker: &Path, now_ms: u64) -> Result<Files, 
     keys::obtain_bytes(&files.sealing_key)?;
     make_directory(&site.directory().path().join("bin"), 0o700)?;
     std::fs::copy(worker, &files.worker).map_err(Error::Copy)?;
-    let root_sha256 = ask(&files.worker, &["development-root", "--out", &files.nsm_root.display().to_string()])?;
-    let root_sha256 = root_sha256.trim().parse::<Sha256>().map_err(|error| Error::Worker(error.to_string()))?;
+    let root_sha256 =
+        ask(&files.worker, &["development-root", "--out", &files.nsm_root.display().to_string()])?;
+    let root_sha256 =
+        root_sha256.trim().parse::<Sha256>().map_err(|error| Error::Worker(error.to_string()))?;
     let build = ask(&files.worker, &["measure"])?;
     let build: Build = serde_json::from_str(&build).map_err(|error| Error::Worker(error.to_string()))?;
     let quorum = keys::obtain(directory, keys::QUORUM)?;
@@ -128,7 +132,8 @@ pub(crate) fn is_worker_outdated(files: &Files, worker: &Path) -> bool {
 }
 
 fn ask(worker: &Path, arguments: &[&str]) -> Result<String, Error> {
-    let output = Command::new(worker).args(arguments).output().map_err(|error| Error::Worker(error.to_string()))?;
+    let output =
+        Command::new(worker).args(arguments).output().map_err(|error| Error::Worker(error.to_string()))?;
     if !output.status.success() {
         return Err(Error::Worker(String::from_utf8_lossy(&output.stderr).into_owned()));
     }
@@ -159,7 +164,8 @@ pub(crate) async fn register(site: &Site) -> Result<(), Error> {
     };
     let issuer = keys::obtain(directory, keys::DEVELOPER)?;
     let options = Options::new(nats.server(), demo.clone()).issued_by(issuer).authenticated_as(credentials);
-    let registrar = Registrar { client: Client::connect(options).await?, manifest, directory: directory.clone() };
+    let registrar =
+        Registrar { client: Client::connect(options).await?, manifest, directory: directory.clone() };
     registrar.root(&system, keys::SYSTEM_ROOT).await?;
     registrar.root(&demo, keys::DEMO_ROOT).await?;
     for (name, scopes) in SERVICE_GRANTS {
@@ -180,7 +186,8 @@ impl Registrar {
         let quorum = keys::obtain(&self.directory, keys::QUORUM)?;
         let root = keys::obtain(&self.directory, name)?;
         let issued_at_ms = self.manifest.created_at_ms;
-        let payload = authority::register_root(&self.manifest, tenant, root.public(), issued_at_ms, &[&quorum])?;
+        let payload =
+            authority::register_root(&self.manifest, tenant, root.public(), issued_at_ms, &[&quorum])?;
         self.send(tenant, "register-root", &payload).await
     }
 

@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use nsl_local_services::{
-    Endpoints, Error, NeoEndpoint, PostgresEndpoint, Readiness, Site, SiteDirectory, Specification, StopSignal,
+    Endpoints, Error, NeoEndpoint, PostgresEndpoint, Readiness, Site, SiteDirectory, Specification,
+    StopSignal,
 };
 use toml::{Table, Value};
 
@@ -236,7 +237,8 @@ impl Surroundings<'_> {
 
     fn sections(&self, need: Need) -> Table {
         let one = |name: &str, content: Value| Table::from_iter([(name.to_owned(), content)]);
-        let database = || Value::from(self.endpoints.postgres.as_ref().map(PostgresEndpoint::url).unwrap_or_default());
+        let database =
+            || Value::from(self.endpoints.postgres.as_ref().map(PostgresEndpoint::url).unwrap_or_default());
         let genesis = || Value::from(self.files.genesis.display().to_string());
         match need {
             Need::Bus(user) => one("bus", bus(self.endpoints, user)),
@@ -255,7 +257,8 @@ impl Surroundings<'_> {
             }
             Need::Workers => {
                 let workers = SERVICES.iter().filter(|service| service.kind == Kind::Worker);
-                let endpoints: Vec<Value> = workers.map(|worker| endpoint(worker, self.site).into()).collect();
+                let endpoints: Vec<Value> =
+                    workers.map(|worker| endpoint(worker, self.site).into()).collect();
                 one("workers", section([("endpoints", endpoints.into()), ("genesis_file", genesis())]))
             }
             Need::Issuer(name) => {
@@ -280,10 +283,7 @@ impl Surroundings<'_> {
         let venues = section(["bitfinex", "coingecko", "coinpaprika"].map(|name| (name, venue())));
         let rules = section([("sources_min", 2.into())]);
         let feed = section([("round_interval_ms", 2_000.into()), ("rules", rules)]);
-        Table::from_iter([
-            ("venues".to_owned(), venues),
-            ("feeds".to_owned(), section([("NEO-USD", feed)])),
-        ])
+        Table::from_iter([("venues".to_owned(), venues), ("feeds".to_owned(), section([("NEO-USD", feed)]))])
     }
 }
 
@@ -309,8 +309,13 @@ mod tests {
         let endpoints = Endpoints { nats: Some(nats), neo, ..Endpoints::default() };
         let site = SiteDirectory::at(Path::new("/site"));
         let files = Files::of(&site);
-        let surroundings =
-            Surroundings { endpoints: &endpoints, site: &site, files: &files, admin_port: 9000, venues_port: 9001 };
+        let surroundings = Surroundings {
+            endpoints: &endpoints,
+            site: &site,
+            files: &files,
+            admin_port: 9000,
+            venues_port: 9001,
+        };
         let service = SERVICES.iter().find(|service| service.name == name).unwrap();
         surroundings.configuration(service).to_string()
     }

@@ -154,7 +154,8 @@ fn start_services(site: &mut Site, binaries: &Binaries, lines: &mut Vec<Line>) -
     let cli = binaries.path("nsl");
     lines.push(Line { label: FIRST_COMMAND.into(), value: first_command(&home, &cli) });
     if ceremony::is_worker_outdated(&files, &worker) {
-        let note = "another build than the site began with, which goes on; `cargo dev reset` adopts the new one";
+        let note =
+            "another build than the site began with, which goes on; `cargo dev reset` adopts the new one";
         lines.push(Line { label: "note: worker".into(), value: note.into() });
     }
     Ok(())
@@ -164,7 +165,11 @@ fn start_services(site: &mut Site, binaries: &Binaries, lines: &mut Vec<Line>) -
 pub(crate) const FIRST_COMMAND: &str = "try";
 
 fn first_command(home: &Path, cli: &Path) -> String {
-    format!("XDG_CONFIG_HOME={} {} wallet create first --network-magic {NETWORK_MAGIC} --allow GAS=100", home.display(), cli.display())
+    format!(
+        "XDG_CONFIG_HOME={} {} wallet create first --network-magic {NETWORK_MAGIC} --allow GAS=100",
+        home.display(),
+        cli.display()
+    )
 }
 
 fn part_lines(site: &Site) -> Vec<Line> {

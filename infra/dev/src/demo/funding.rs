@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use nsl_neo::account::{Account, Multisig};
-use nsl_neo::{Address, Hash256, Nep17Transfer, Signer, Transaction, TransactionFields, UnsignedTransaction, native, wif};
+use nsl_neo::{
+    Address, Hash256, Nep17Transfer, Signer, Transaction, TransactionFields, UnsignedTransaction, native, wif,
+};
 use nsl_neo_rpc::{Client as Node, Submission, VmState};
 
 /// The consensus key of every local site's chain; published with neo-go's own tests, worth nothing anywhere else.

@@ -53,14 +53,17 @@ fn play(layout: &Layout, lines: &[Line]) -> anyhow::Result<Outcome> {
 async fn stage(layout: &Layout, lines: &[Line]) -> anyhow::Result<Stage> {
     let find = |label: &str| {
         let line = lines.iter().find(|line| line.label == label);
-        line.map(|line| line.value.clone()).ok_or_else(|| anyhow::anyhow!("the site does not say where {label} is"))
+        line.map(|line| line.value.clone())
+            .ok_or_else(|| anyhow::anyhow!("the site does not say where {label} is"))
     };
     let site = layout.site();
     let developer = || keys::obtain(&site, keys::DEVELOPER);
     let nats = find("nats")?;
-    let (credentials, server) = split_url(&nats).ok_or_else(|| anyhow::anyhow!("the bus has no client user"))?;
-    let options =
-        Options::new(server, Tenant::parse(DEMO_TENANT)?).issued_by(developer()?).authenticated_as(credentials);
+    let (credentials, server) =
+        split_url(&nats).ok_or_else(|| anyhow::anyhow!("the bus has no client user"))?;
+    let options = Options::new(server, Tenant::parse(DEMO_TENANT)?)
+        .issued_by(developer()?)
+        .authenticated_as(credentials);
     let projections = layout.binary("nsl-projections");
     Ok(Stage {
         client: Client::connect(options).await?,

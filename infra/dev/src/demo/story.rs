@@ -119,7 +119,12 @@ async fn transfer(
 }
 
 /// Balances as the node has them moved by exactly amount and fees.
-fn check_balances(report: &Report, before: (u128, u128), after: (u128, u128), quote: &Quote) -> anyhow::Result<()> {
+fn check_balances(
+    report: &Report,
+    before: (u128, u128),
+    after: (u128, u128),
+    quote: &Quote,
+) -> anyhow::Result<()> {
     let fees = u128::from(quote.system_fee_datoshi.0) + u128::from(quote.network_fee_datoshi.0);
     report.fact("sender paid", gas_text(before.0 - after.0));
     report.fact("  of which fees", gas_text(fees));
@@ -193,7 +198,8 @@ async fn count_signed(stage: &Stage, wallet: &BornWallet, tx_hash: &str) -> anyh
 async fn follow_price(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
     report.step("Three venues' market data become an accepted price on nsl.v1.price.NEO-USD");
     let mut prices = stage.client.prices(&Pair::parse("NEO-USD")?).await?;
-    let price = tokio::time::timeout(LIMIT, prices.next()).await.context("no price came")?.context("no price")??;
+    let price =
+        tokio::time::timeout(LIMIT, prices.next()).await.context("no price came")?.context("no price")??;
     report.fact("price", decimal(u128::from(price.price_e8.0), "USD"));
     report.fact("confidence", decimal(u128::from(price.confidence_e8.0), "USD"));
     let sources: Vec<_> = price.sources.iter().map(ToString::to_string).collect();
