@@ -21,10 +21,10 @@ const JOB_BYTES_MAX: u64 = 1024 * MIB;
 /// How long a result can be looked up; a later resend is answered from its receipt.
 const RESULT_AGE_MS_MAX: u64 = 60 * 60 * 1000;
 
-/// An hour of 5,000 results a second at 200 bytes, with what the store adds, is about 4 GB; beyond it the oldest go.
-const RESULT_BYTES_MAX: u64 = 4096 * MIB;
+/// An hour of 1,000 results a second at 300 bytes; beyond it the oldest go early. The server sets this much disk aside.
+const RESULT_BYTES_MAX: u64 = 1024 * MIB;
 
-/// The smallest copy of a position that a reader can ask for; the log's first position is 1.
+/// The log's first position.
 const EVENT_FIRST_SEQUENCE: u64 = 1;
 
 /// How long observations are kept: rounds look at minutes; an hour lets a person see what a venue said.

@@ -17,7 +17,7 @@ use nsl_bus::request::{Endpoint, Error as RequestError, Reply};
 use nsl_bus::stream::{Error as StreamError, SubjectTransform};
 use nsl_bus::{
     Bus, BusConfig, COMMANDS, Consumer, ConsumerDefinition, DriftPolicy, Ensured, Outcome, Partitioning,
-    SequencedMessage, StreamDefinition, async_nats,
+    SequencedMessage, StreamDefinition, async_nats, streams,
 };
 use nsl_config::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -494,4 +494,20 @@ async fn refused_credentials_end_the_connection_attempt_by_name() {
     let error = Bus::connect(&credentials, "stranger").await.unwrap_err();
     assert!(error.to_string().contains("stranger") && !format!("{error:?}").contains("wrong"), "{error:?}");
     refusing.await.unwrap();
+}
+
+#[tokio::test]
+async fn every_stream_of_the_service_is_taken_as_defined_and_does_not_drift() {
+    let Some(bus) = bus().await else { return };
+    for definition in [
+        streams::jobs(1),
+        streams::results(1),
+        streams::events(1),
+        streams::ticks(1),
+        streams::prices(1),
+        streams::parked(1),
+    ] {
+        bus.ensure_stream(&definition, DriftPolicy::Refuse).await.unwrap();
+        assert_eq!(bus.ensure_stream(&definition, DriftPolicy::Refuse).await.unwrap(), Ensured::Unchanged);
+    }
 }

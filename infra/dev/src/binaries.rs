@@ -35,7 +35,7 @@ impl Binaries {
     /// Builds what the services need; cargo's own progress goes to standard error.
     pub(crate) fn build(
         root: &Path,
-        services: impl Iterator<Item = &'static Service> + Clone,
+        services: &(impl Iterator<Item = &'static Service> + Clone),
     ) -> Result<Self, Error> {
         let mut child = Command::new("cargo")
             .args(arguments(services.clone()))

@@ -75,7 +75,7 @@ pub(crate) fn run_detached(layout: &Layout, scope: &Scope) -> Result<Outcome, Er
 
 /// Builds our services, unless only the parts are wanted.
 pub(crate) fn build(layout: &Layout, scope: &Scope) -> Result<Option<Binaries>, binaries::Error> {
-    (!scope.parts_only).then(|| Binaries::build(layout.root(), services::built())).transpose()
+    (!scope.parts_only).then(|| Binaries::build(layout.root(), &services::built())).transpose()
 }
 
 /// Owns the site for as long as `work` takes.

@@ -34,7 +34,7 @@ const TRANSFER_DATOSHI: u128 = 1_5000_0000;
 /// What its policy lets it send at once: 10 GAS.
 const BOUND_DATOSHI: u128 = 10_0000_0000;
 /// Longest wait for any step.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Tells the whole story.
 pub(crate) async fn tell(stage: &Stage) -> anyhow::Result<Outcome> {
