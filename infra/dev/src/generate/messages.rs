@@ -122,10 +122,57 @@ fn others() -> [Message; 11] {
 
 fn message(kind: Kind, summary: &str, schema: impl Into<Value>) -> Message {
     let mut schema = schema.into();
+    make_descriptions_plain(&mut schema);
     if let Value::Object(members) = &mut schema {
         // The types' own names and first lines tell a reader of Rust what the file's name says here.
         members.insert("title".to_owned(), json!(kind.name()));
         members.insert("description".to_owned(), json!(summary));
     }
     Message { kind, summary: summary.to_owned(), schema }
+}
+
+/// Descriptions are the types' doc comments: their links and line ends mean something in Rust only.
+fn make_descriptions_plain(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            for (name, member) in members {
+                match member {
+                    Value::String(text) if name == "description" => *text = plain(text),
+                    _ => make_descriptions_plain(member),
+                }
+            }
+        }
+        Value::Array(members) => members.iter_mut().for_each(make_descriptions_plain),
+        _ => {}
+    }
+}
+
+/// The text with each link to an item, as ``[`crate::ids::job_id`]``, replaced by the item's name.
+fn plain(text: &str) -> String {
+    let mut parts = text.split("[`");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (path, rest) = part.split_once("`]").unwrap_or((part, ""));
+        let name = path.rsplit("::").next().unwrap_or(path);
+        out = [&out, "`", name, "`", rest].concat();
+    }
+    out.replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_doc_comments_become_names() {
+        for (text, expected) in [
+            ("no link", "no link"),
+            ("Two\nlines.", "Two lines."),
+            ("See [`crate::errors`].", "See `errors`."),
+            ("Of [`A`] and [`crate::b::C`]", "Of `A` and `C`"),
+            ("`code` alone", "`code` alone"),
+        ] {
+            assert_eq!(plain(text), expected);
+        }
+    }
 }

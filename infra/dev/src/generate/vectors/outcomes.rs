@@ -30,7 +30,8 @@ pub(super) fn document() -> Value {
     };
     json!({
         "about": "Signed bytes are 0xFF, the tag behind its length as a big-endian u32, then the statement's \
-            canonical JSON. The sealed key and the transaction's signature are placeholders.",
+            canonical JSON. The delivering command's id is the UUID of version 5 from namespace job id and, as name, the \
+            32 bytes of the SHA-256 of the outcome's canonical JSON. The sealed key and the transaction's signature are placeholders.",
         "worker": key(&WORKER_SEED),
         "cases": [case(signed, Some(&sealed_key)), case(refused, None)],
         "birth": birth(),
@@ -49,6 +50,7 @@ fn case(result: JobResult, sealed_key: Option<&SealedKey>) -> Value {
         "result_canonical": canonical::to_string(&outcome.result),
         "statement_canonical": canonical::to_string(&outcome.statement),
         "signed_bytes_hex": hex::encode(statement_bytes(OUTCOME_TAG, &outcome.statement)),
+        "command_id": ids::outcome_command_id(job_id, &outcome),
         "outcome": outcome,
     })
 }
