@@ -34,11 +34,18 @@ pub(super) enum Difference {
     Surplus(String),
 }
 
+impl Difference {
+    pub(super) fn path(&self) -> &str {
+        let (Self::Changed(path) | Self::Missing(path) | Self::Surplus(path)) = self;
+        path
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Changed(path) => write!(formatter, "{path} (changed)"),
-            Self::Missing(path) => write!(formatter, "{path} (new)"),
+            Self::Missing(path) => write!(formatter, "{path} (missing)"),
             Self::Surplus(path) => write!(formatter, "{path} (no longer made)"),
         }
     }
@@ -69,7 +76,7 @@ pub(super) fn compare(folder: &Path, files: &Files) -> Result<Vec<Difference>, E
 /// Writes what differs, and removes what nothing makes any more.
 pub(super) fn write(folder: &Path, files: &Files, differences: &[Difference]) -> Result<(), Error> {
     for difference in differences {
-        let (Difference::Changed(path) | Difference::Missing(path) | Difference::Surplus(path)) = difference;
+        let path = difference.path();
         let full = folder.join(path);
         let written = match files.get(path) {
             Some(text) => write_file(&full, text),

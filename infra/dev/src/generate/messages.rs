@@ -76,11 +76,12 @@ pub(super) fn all() -> Vec<Message> {
         let summary = format!("The answer to `{name}`, or why there is none.");
         messages.push(message(Kind::Reply { name }, &summary, question.reply));
     }
-    messages.extend(others());
+    messages.extend(answers_jobs_and_prices());
+    messages.extend(documents());
     messages
 }
 
-fn others() -> [Message; 11] {
+fn answers_jobs_and_prices() -> [Message; 6] {
     [
         message(
             Kind::Result,
@@ -96,6 +97,11 @@ fn others() -> [Message; 11] {
         ),
         message(Kind::Tick, "One venue's price at one time.", published::<Observation>()),
         message(Kind::Price, "An accepted price.", published::<PriceMessage>()),
+    ]
+}
+
+fn documents() -> [Message; 5] {
+    [
         message(
             Kind::Document("event-metadata"),
             "What the log keeps beside an event's payload.",

@@ -14,7 +14,6 @@ use crate::layout::Layout;
 use crate::outcome::Outcome;
 
 use files::Files;
-use folder::Difference;
 pub(crate) use folder::Error;
 
 /// Where the contract is, below the workspace.
@@ -33,7 +32,9 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<Outcome, Err
     let differences = folder::compare(&folder, &files)?;
     if !arguments.check {
         folder::write(&folder, &files, &differences)?;
-        print_differences(&differences);
+        for difference in &differences {
+            println!("{FOLDER}/{}", difference.path());
+        }
         println!("{} files of {FOLDER}, {} of them changed.", files.len(), differences.len());
         return Ok(Outcome::Done);
     }
@@ -46,12 +47,6 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<Outcome, Err
     }
     eprintln!("{} files are not what the types say; `cargo dev gen` writes them anew", differences.len());
     Ok(Outcome::Failed)
-}
-
-fn print_differences(differences: &[Difference]) {
-    for difference in differences {
-        println!("{FOLDER}/{difference}");
-    }
 }
 
 /// Every file of the contract.

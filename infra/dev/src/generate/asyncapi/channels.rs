@@ -14,6 +14,8 @@ pub(super) const HEAD: &str = "head";
 /// Channel and message of what no consumer could read.
 pub(super) const PARKED: &str = "parked";
 
+const REFUSAL_BY_SEQUENCE: &str = "nsl.v1.ref.seq.{sequence}";
+
 /// Parameters of the templates, with what they stand for and an example.
 const PARAMETERS: [(&str, &str, &str); 6] = [
     ("tenant", "A tenant: 1 to 64 characters of A-Z a-z 0-9 _ -", "acme"),
@@ -91,46 +93,44 @@ pub(super) fn all(messages: &[Message]) -> Vec<Channel> {
 }
 
 fn of_message(message: &Message) -> Vec<Channel> {
-    use Direction::{Command, Inbox, Internal, Published, Question};
     let kind = message.kind;
-    let on = |direction: Direction, address: String| {
-        vec![Channel {
-            name: kind.name(),
-            address: Some(address),
-            summary: message.summary.clone(),
-            direction,
-            message: kind.name(),
-        }]
+    let named = |direction: Direction, address: Option<String>| Channel {
+        name: kind.name(),
+        address,
+        summary: message.summary.clone(),
+        direction,
+        message: kind.name(),
     };
     match kind {
-        Kind::Command { aggregate, verb } => {
-            on(Command, format!("nsl.v1.cmd.{{tenant}}.{aggregate}.{{id}}.{verb}"))
-        }
-        Kind::Event { aggregate, event } => {
-            on(Published, format!("nsl.v1.evt.{{tenant}}.{aggregate}.{{id}}.{event}"))
-        }
-        Kind::Question { name } => on(Question, format!("nsl.v1.qry.{{tenant}}.{name}")),
-        Kind::Reply { .. } => {
-            let inbox = |channel| Channel { address: None, ..channel };
-            on(Inbox, String::new()).into_iter().map(inbox).collect()
-        }
-        Kind::Result => on(Published, "nsl.v1.res.{tenant}.{command_id}".to_owned()),
-        Kind::Refusal => {
-            let mut both = on(Published, "nsl.v1.ref.{tenant}.{command_id}".to_owned());
-            both.push(fixed(
-                "refusal.by-sequence",
-                "nsl.v1.ref.seq.{sequence}",
-                "The refusal of a message whose command id cannot be read.",
-                &kind.name(),
-            ));
-            both
-        }
         Kind::EnclaveJob => ENCLAVE_KINDS.iter().map(|job| job_channel(job, message)).collect(),
         Kind::SubmitJob => vec![job_channel(SUBMIT_KIND, message)],
-        Kind::Tick => on(Internal, "nsl.v1.tick.{venue}.{pair}".to_owned()),
-        Kind::Price => on(Published, "nsl.v1.price.{pair}".to_owned()),
+        Kind::Refusal => vec![named(Direction::Published, address(kind)), refusal_by_sequence(&kind.name())],
         Kind::Document(_) => Vec::new(),
+        Kind::Command { .. } => vec![named(Direction::Command, address(kind))],
+        Kind::Question { .. } => vec![named(Direction::Question, address(kind))],
+        Kind::Reply { .. } => vec![named(Direction::Inbox, None)],
+        Kind::Tick => vec![named(Direction::Internal, address(kind))],
+        Kind::Event { .. } | Kind::Result | Kind::Price => vec![named(Direction::Published, address(kind))],
     }
+}
+
+/// The subject template of a kind that has just one.
+fn address(kind: Kind) -> Option<String> {
+    match kind {
+        Kind::Command { aggregate, verb } => Some(format!("nsl.v1.cmd.{{tenant}}.{aggregate}.{{id}}.{verb}")),
+        Kind::Event { aggregate, event } => Some(format!("nsl.v1.evt.{{tenant}}.{aggregate}.{{id}}.{event}")),
+        Kind::Question { name } => Some(format!("nsl.v1.qry.{{tenant}}.{name}")),
+        Kind::Result => Some("nsl.v1.res.{tenant}.{command_id}".to_owned()),
+        Kind::Refusal => Some("nsl.v1.ref.{tenant}.{command_id}".to_owned()),
+        Kind::Tick => Some("nsl.v1.tick.{venue}.{pair}".to_owned()),
+        Kind::Price => Some("nsl.v1.price.{pair}".to_owned()),
+        Kind::EnclaveJob | Kind::SubmitJob | Kind::Reply { .. } | Kind::Document(_) => None,
+    }
+}
+
+fn refusal_by_sequence(message: &str) -> Channel {
+    let summary = "The refusal of a message whose command id cannot be read.";
+    fixed("refusal.by-sequence", REFUSAL_BY_SEQUENCE, summary, message)
 }
 
 fn job_channel(job: &str, message: &Message) -> Channel {
@@ -199,9 +199,8 @@ mod tests {
     fn templates_are_the_subjects_that_our_own_code_builds() {
         for message in messages::all() {
             let Some(expected) = built(message.kind) else { continue };
-            let channel = of_message(&message).remove(0);
-            assert_eq!(filled(&channel.address.unwrap()), expected);
+            assert_eq!(filled(&address(message.kind).unwrap()), expected);
         }
-        assert_eq!(filled("nsl.v1.ref.seq.{sequence}"), subject::refusal_by_sequence(42));
+        assert_eq!(filled(REFUSAL_BY_SEQUENCE), subject::refusal_by_sequence(42));
     }
 }
