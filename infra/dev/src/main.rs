@@ -47,6 +47,8 @@ enum Command {
     Up(up::Arguments),
     /// Start everything and walk one story on real input, each step with its real outcome
     Demo,
+    /// Pay GAS from the private chain's genesis account to an address
+    Fund(demo::fund::Arguments),
     /// Stop everything; all data stays
     Down,
     /// Remove all data of the local site
@@ -86,6 +88,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
     Ok(match command {
         Command::Up(arguments) => up::run(&layout, arguments)?,
         Command::Demo => demo::run(&layout)?,
+        Command::Fund(arguments) => demo::fund::run(&layout, arguments)?,
         Command::Down => down::run(&layout)?,
         Command::Reset(arguments) => reset::run(&layout, arguments)?,
         Command::Status => status::run(&layout)?,
