@@ -44,7 +44,9 @@ macro_rules! decimal_string {
                 stringify!($name).into()
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({"type": "string", "pattern": "^(0|[1-9][0-9]{0,38})$"})
+                let further_digits = <$inner>::MAX.ilog10();
+                let pattern = format!("^(0|[1-9][0-9]{{0,{further_digits}}})$");
+                schemars::json_schema!({"type": "string", "pattern": pattern})
             }
         }
     };

@@ -8,6 +8,7 @@ mod contexts;
 mod demo;
 mod doctor;
 mod down;
+mod generate;
 mod interrupt;
 mod keys;
 mod layout;
@@ -62,6 +63,8 @@ enum Command {
     Test(test::Arguments),
     /// Check that the crates keep the dependency law
     CheckDeps,
+    /// Write the contract that other languages and tools read, from the types
+    Gen(generate::Arguments),
     /// Answer as market-data venues do, in their wire formats
     Venues(venues::Arguments),
     /// Own the processes of `up` (which starts this itself)
@@ -93,6 +96,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Logs(arguments) => logs::run(&layout, arguments)?,
         Command::Test(arguments) => test::run(&layout, arguments)?,
         Command::CheckDeps => check_deps::run(&layout)?,
+        Command::Gen(arguments) => generate::run(&layout, arguments)?,
         Command::Venues(arguments) => venues::run(arguments)?,
         Command::Supervise(scope) => supervisor::run_detached(&layout, scope)?,
     })
