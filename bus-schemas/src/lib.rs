@@ -10,6 +10,7 @@ pub mod command;
 pub mod envelope;
 pub mod errors;
 pub mod event;
+pub mod genesis;
 pub mod ids;
 pub mod job;
 pub mod nkey;

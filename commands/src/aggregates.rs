@@ -73,6 +73,18 @@ impl Versioned {
         Ok(Self { version, state })
     }
 
+    /// An aggregate without events.
+    #[cfg(test)]
+    pub(crate) fn absent(aggregate_type: &str) -> Self {
+        let state = match aggregate_type {
+            Authority::TYPE => State::Authority(Arc::default()),
+            PriceFeed::TYPE => State::PriceFeed(Arc::default()),
+            Worker::TYPE => State::Worker(Arc::default()),
+            _ => State::Wallet(Arc::default()),
+        };
+        Self { version: 0, state }
+    }
+
     /// Decides `order` and returns the events with the state after them; `self` stays as it is.
     pub(crate) async fn decide(&self, order: Order<Command>) -> Result<(Vec<DecidedEvent>, Self), Rejection> {
         let Order { tenant, id, command_id, request_sha256, issued_at_ms, now_ms, body, facts } = order;

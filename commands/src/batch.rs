@@ -200,3 +200,6 @@ fn append(
         fence: admitted.fence,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,6 +90,11 @@ impl Directory {
             .is_some_and(|grant| grant.covers(subject) && grant.is_in_force(now_ms))
     }
 
+    /// The root key of a tenant, if it has one.
+    pub(crate) fn root_key(&self, tenant: &Tenant) -> Option<PublicKey> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).authorities.get(tenant)?.root_key()
+    }
+
     /// The links by which `issuer` has its grant for `subject`.
     pub(crate) fn chain(&self, issuer: &PublicKey, subject: &CommandSubject) -> Option<GrantChain> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -106,3 +111,6 @@ impl Directory {
 fn granting_tenant(subject: &CommandSubject) -> Tenant {
     if SERVICE_VERBS.contains(&subject.verb.as_str()) { Tenant::system() } else { subject.tenant.clone() }
 }
+
+#[cfg(test)]
+mod tests;

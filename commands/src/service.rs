@@ -132,9 +132,9 @@ fn spawn_processor(
     };
     let processor = Processor {
         store,
+        admission: Admission::new(Arc::clone(&genesis), config.tenant_commands_per_second),
         genesis,
         directory,
-        admission: Admission::new(config.tenant_commands_per_second),
         answers,
         cache: LruCache::new(config.cache_aggregates_max),
         metrics,

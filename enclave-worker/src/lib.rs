@@ -1,3 +1,25 @@
 //! The enclave worker: the only code that holds keys.
+//!
+//! A [`Worker`] obeys one genesis manifest, judges every job for itself, and answers with outcomes that it signs. It
+//! trusts neither the host nor what the host stores.
 
+mod clock;
+mod commitment;
+mod create_key;
+mod entropy;
+pub mod genesis;
+pub mod hardening;
+mod judge;
+#[cfg(feature = "development")]
+pub mod measure;
 pub mod nsm;
+mod refusal;
+mod replace_policy;
+pub mod seal;
+pub mod sealing_provider;
+mod sign_transfer;
+mod wallet_key;
+pub mod worker;
+
+pub use genesis::Genesis;
+pub use worker::Worker;

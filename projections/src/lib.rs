@@ -1,1 +1,23 @@
-//! nsl-projections
+//! The read side: follows the log by position and shows what it holds, as rows in Postgres that are committed with their
+//! checkpoint, as the event stream whose sequences are the log's positions, as the price stream, and as answers to
+//! questions. All of it can be dropped and is built again from the log. Nothing here ever writes an event.
+
+pub mod announce;
+pub mod checkpoint;
+pub mod cloud_event;
+pub mod config;
+pub mod database;
+pub mod log_event;
+pub mod price_stream;
+pub mod prices;
+pub mod progress;
+pub mod queries;
+pub mod read_model;
+pub mod rebuild;
+pub mod row;
+pub mod runner;
+pub mod service;
+pub mod signing_requests;
+pub mod transactions;
+pub mod wake;
+pub mod wallets;

@@ -86,7 +86,7 @@ impl Reporter {
             id: job.wallet.clone(),
             verb: Verb::parse(verb).map_err(prepared::Error::from)?,
         };
-        let command_id = ids::outcome_command_id(job.job_id);
+        let command_id = ids::report_command_id(job.job_id);
         let prepared = self.client.prepare_with_id(command_id, &subject, payload)?;
         self.client.send(&prepared).await?;
         Ok(())

@@ -35,7 +35,7 @@ pub(crate) struct Globals {
     /// Short for --output json.
     #[arg(long, global = true, conflicts_with = "output")]
     pub(crate) json: bool,
-    /// For people, or one JSON object a line.
+    /// For people, or one JSON object a line, named by its `reason`.
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
     pub(crate) output: Format,
     /// Only the outcome and errors.
@@ -47,7 +47,7 @@ pub(crate) struct Globals {
     /// How many seconds to wait for what follows an accepted command.
     #[arg(long, global = true, value_name = "SECONDS", default_value = "60", value_parser = parse_timeout)]
     pub(crate) timeout: Duration,
-    /// Whether to colour.
+    /// Whether to colour; auto heeds NO_COLOR, CLICOLOR_FORCE and TERM.
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
 }
@@ -55,20 +55,15 @@ pub(crate) struct Globals {
 /// How outcomes are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
     Human,
-    /// For scripts: one object a line, named by its `reason`.
     Json,
 }
 
 /// Whether to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, unless NO_COLOR or TERM=dumb; always with CLICOLOR_FORCE.
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 

@@ -35,6 +35,8 @@ pub(crate) enum Error {
     },
     #[error("file {path} is larger than {limit_bytes} bytes")]
     FileTooLarge { path: PathBuf, limit_bytes: u64 },
+    #[error("payload {path} is larger than {limit_bytes} bytes")]
+    PayloadTooLarge { path: PathBuf, limit_bytes: u64 },
     #[error("file {path} holds no policy")]
     PolicyContent {
         path: PathBuf,
@@ -117,6 +119,7 @@ impl Error {
             | Self::NoHome { .. }
             | Self::Randomness
             | Self::Output(_) => pages::FILE_UNUSABLE.code,
+            Self::PayloadTooLarge { .. } => errors::PAYLOAD_TOO_LARGE.code,
             Self::Seed { .. } => pages::SEED_INVALID.code,
             Self::Input(_) => pages::INPUT_INVALID.code,
             Self::IssuerMissing => pages::ISSUER_MISSING.code,

@@ -46,6 +46,11 @@ impl Authority {
         }
     }
 
+    /// The root key, once it is registered.
+    pub fn root_key(&self) -> Option<PublicKey> {
+        self.root.as_ref().map(|root| root.statement.key)
+    }
+
     /// What `issuer` may do, if it has a grant.
     pub fn grant_of(&self, issuer: &PublicKey) -> Option<&IssuerGrant> {
         self.grants.get(issuer).map(|signed| &signed.statement)

@@ -2,11 +2,10 @@
 
 mod register;
 
-use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::worker::WorkerCommand;
 use nsl_schemas::event::worker::WorkerEvent;
+pub use nsl_schemas::ids::worker_id;
 use nsl_schemas::nkey::PublicKey;
-use nsl_schemas::token::AggregateId;
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{Order, Rejection, host_aggregate};
@@ -18,12 +17,6 @@ pub struct Worker {
 }
 
 host_aggregate!(Worker, "worker", WorkerCommand, WorkerEvent);
-
-/// The id under which the worker of `key` is registered: the first 32 hex digits of the key's SHA-256.
-pub fn worker_id(key: &PublicKey) -> AggregateId {
-    let digest = Sha256::of(&key.0).to_string();
-    AggregateId::parse(&digest[..32]).expect("hex digits are token characters")
-}
 
 impl Worker {
     /// Decides a command.

@@ -1,13 +1,11 @@
 //! `register`: judge the attestation document and remember the key that it carries.
 
-use std::collections::BTreeMap;
-
 use nsl_schemas::authority::Build;
 use nsl_schemas::bytes::Pcr;
 use nsl_schemas::command::worker::{Register, WorkerCommand};
 use nsl_schemas::errors;
 use nsl_schemas::event::worker::{WorkerEvent, WorkerRegistered};
-use nsl_verify::attestation::{self, Expectation, VerifyTime, manifest_pcr16};
+use nsl_verify::attestation::{self, Expectation, VerifyTime};
 
 use super::{Worker, worker_id};
 use crate::decision::{Genesis, Order, Rejection};
@@ -53,11 +51,6 @@ impl Worker {
 
 /// What the manifest demands of a worker.
 fn expectation(genesis: &Genesis) -> Expectation {
-    let measured = |build: &Build| BTreeMap::from([(0, build.pcr0.0), (1, build.pcr1.0), (2, build.pcr2.0)]);
-    Expectation {
-        builds: genesis.manifest.builds.iter().map(measured).collect(),
-        pcr16: Some(manifest_pcr16(genesis.sha256.0)),
-        nonce: None,
-        allow_debug: false,
-    }
+    let measured = |build: &Build| [build.pcr0.0, build.pcr1.0, build.pcr2.0];
+    Expectation::of_manifest(genesis.manifest.builds.iter().map(measured), genesis.sha256.0)
 }

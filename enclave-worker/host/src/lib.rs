@@ -1,1 +1,19 @@
-//! nsl-enclave-host
+//! The parent's side of the enclave: pulls jobs from the bus, has attested workers do them, and reports their signed
+//! outcomes as commands.
+//!
+//! It is trusted with nothing: it can lose or delay work, but neither read a key nor invent an outcome.
+
+mod admission;
+pub mod config;
+mod genesis;
+mod issuer;
+mod job;
+mod lane;
+mod metrics;
+mod parking;
+mod registration;
+mod report;
+pub mod service;
+
+pub use config::Config;
+pub use service::run;

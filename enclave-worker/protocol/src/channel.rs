@@ -8,7 +8,9 @@
 //! its error says that the outcome is unknown ([`Error::is_unhandled`] is false). The connection itself is re-established by
 //! itself, after pauses that double from `reconnect_pause_min` to `reconnect_pause_max`.
 
+mod admission;
 mod backoff;
+mod call;
 mod connection;
 mod error;
 mod supervisor;
@@ -22,11 +24,12 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use admission::{Admission, AdmissionError, Newcomer};
 pub use connection::ConnectionError;
 pub use error::Error;
 
 use crate::endpoint::Endpoint;
-use connection::{Connection, Lost};
+use connection::Connection;
 use supervisor::Shared;
 
 /// How a channel connects.
@@ -77,7 +80,7 @@ pub struct Channel {
 impl Channel {
     /// Opens a channel and waits for its first connection or the reason why there is none.
     pub async fn connect(endpoint: Endpoint, options: ChannelOptions) -> Result<Self, Error> {
-        let mut channel = Self::open(endpoint, options, Arc::new(Notify::new()));
+        let mut channel = Self::open(endpoint, options, Arc::new(Notify::new()), None);
         // An error would mean that the supervisor ended, which it does only after this channel.
         let _ = channel.state.wait_for(|state| !matches!(state, supervisor::State::Connecting(None))).await;
         match channel.health() {
@@ -87,9 +90,14 @@ impl Channel {
     }
 
     /// Opens a channel that connects in the background and tells `changed` whenever its health changes.
-    pub(crate) fn open(endpoint: Endpoint, options: ChannelOptions, changed: Arc<Notify>) -> Self {
+    pub(crate) fn open(
+        endpoint: Endpoint,
+        options: ChannelOptions,
+        changed: Arc<Notify>,
+        admission: Option<Arc<dyn Admission>>,
+    ) -> Self {
         let (publisher, state) = watch::channel(supervisor::State::Connecting(None));
-        let shared = Arc::new(Shared { endpoint, options, publisher, changed });
+        let shared = Arc::new(Shared { endpoint, options, publisher, changed, admission });
         let stop = CancellationToken::new();
         let supervised = Arc::clone(&shared);
         tokio::spawn(stop.clone().run_until_cancelled_owned(supervisor::supervise(supervised)));
@@ -148,50 +156,13 @@ impl Channel {
         request: Bytes,
         deadline: Instant,
     ) -> Result<Vec<u8>, Error> {
-        let Some(connection) = connection else {
-            let Health::Connecting(cause) = self.health() else {
-                return Err(self.not_connected(None));
-            };
-            return Err(self.not_connected(cause));
-        };
-        let (bytes, max) = (request.len(), connection.request_bytes_max());
-        if bytes > max {
-            return Err(Error::RequestTooLarge { endpoint: self.endpoint().clone(), bytes, max });
+        match connection {
+            Some(connection) => call::call(self.endpoint(), &connection, request, deadline).await,
+            None => match self.health() {
+                Health::Connecting(cause) => Err(self.not_connected(cause)),
+                Health::Ready => Err(self.not_connected(None)),
+            },
         }
-        let credit = match timeout_at(deadline, connection.credit()).await {
-            Ok(Ok(credit)) => credit,
-            Ok(Err(lost)) => return Err(self.lost(lost)),
-            Err(_elapsed) => {
-                connection.notice_stall();
-                return Err(Error::NotSent { endpoint: self.endpoint().clone() });
-            }
-        };
-        let (request_id, answer) = connection.enqueue(request, credit).map_err(|lost| self.lost(lost))?;
-        match timeout_at(deadline, answer).await {
-            Ok(Ok(Ok(outcome))) => {
-                outcome.map_err(|refusal| Error::Refused { endpoint: self.endpoint().clone(), refusal })
-            }
-            Ok(Ok(Err(lost))) => Err(self.lost(lost)),
-            // The connection is dropped without a word only when the runtime ends.
-            Ok(Err(_dropped)) => Err(Error::DeadlineExceeded { endpoint: self.endpoint().clone() }),
-            Err(_elapsed) => Err(self.give_up(&connection, request_id)),
-        }
-    }
-
-    fn give_up(&self, connection: &Connection, request_id: u64) -> Error {
-        let endpoint = self.endpoint().clone();
-        if connection.withdraw(request_id) {
-            return Error::NotSent { endpoint };
-        }
-        connection.notice_stall();
-        Error::DeadlineExceeded { endpoint }
-    }
-
-    fn lost(&self, lost: Lost) -> Error {
-        if lost.is_sent {
-            return Error::Unavailable { endpoint: self.endpoint().clone(), source: lost.cause };
-        }
-        self.not_connected(Some(lost.cause))
     }
 
     fn not_connected(&self, source: Option<Arc<ConnectionError>>) -> Error {

@@ -1,8 +1,9 @@
 //! The protocol's ceilings. A server may advertise less in its hello, never more; a peer that passes one is
 //! refused by name before anything is allocated for it.
 
-/// Longest request: a signing job with its grant chain is a few KiB; 64 KiB leaves room for policy documents.
-pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// Longest request: a job carries a command's payload (64 KiB, at most twice that as a JSON string), its grant chain and
+/// the wallet's policy; whatever the service accepted must reach a worker.
+pub const REQUEST_BYTES_MAX: usize = 256 * 1024;
 
 /// Longest response: attestation documents with their certificate chain and batches of sealed keys fit well.
 pub const RESPONSE_BYTES_MAX: usize = 256 * 1024;
@@ -20,7 +21,7 @@ pub const BATCH_BODY_BYTES_MAX: usize = MESSAGE_HEADER_BYTES + RESPONSE_BYTES_MA
 /// Longest single write: vsock packets over 32 KiB broke several monitors (cloud-hypervisor #7672, libkrun #535).
 pub const WRITE_BYTES_MAX: usize = 31 * 1024;
 
-/// Largest credit window. With the largest requests a full window is 64 MiB on the caller's side.
+/// Largest credit window. With the largest requests a full window is 256 MiB on the caller's side.
 pub const WINDOW_MAX: u16 = 1024;
 
 /// Longest pause between a server's pings: a dead peer must be noticed within minutes, whatever it announced.

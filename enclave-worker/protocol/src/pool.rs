@@ -16,7 +16,7 @@ use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use crate::channel::{self, Channel, ChannelOptions, Health};
+use crate::channel::{self, Admission, Channel, ChannelOptions, Health};
 use crate::endpoint::Endpoint;
 use crate::frame::Refusal;
 use breaker::Breaker;
@@ -25,7 +25,7 @@ use breaker::Breaker;
 pub const MEMBERS_MAX: usize = 64;
 
 /// How a pool chooses.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PoolOptions {
     /// How each member connects.
     pub channel: ChannelOptions,
@@ -33,6 +33,8 @@ pub struct PoolOptions {
     pub failures_to_open: u32,
     /// For how long it is left alone, and between two trial calls after that.
     pub open_interval: Duration,
+    /// Where there is one, a member takes calls only over connections that it admitted.
+    pub admission: Option<Arc<dyn Admission>>,
 }
 
 impl Default for PoolOptions {
@@ -41,6 +43,7 @@ impl Default for PoolOptions {
             channel: ChannelOptions::default(),
             failures_to_open: 3,
             open_interval: Duration::from_secs(5),
+            admission: None,
         }
     }
 }
@@ -154,9 +157,10 @@ impl Pool {
             return Err(Error::DuplicateEndpoint { endpoint: endpoint.clone() });
         }
         let changed = Arc::new(Notify::new());
+        let PoolOptions { channel, failures_to_open, open_interval, admission } = options;
         let member = |endpoint| Member {
-            channel: Channel::open(endpoint, options.channel, Arc::clone(&changed)),
-            breaker: Mutex::new(Breaker::new(options.failures_to_open, options.open_interval)),
+            channel: Channel::open(endpoint, channel, Arc::clone(&changed), admission.clone()),
+            breaker: Mutex::new(Breaker::new(failures_to_open, open_interval)),
         };
         Ok(Self { members: endpoints.into_iter().map(member).collect(), turn: Arc::default(), changed })
     }

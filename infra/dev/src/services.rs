@@ -26,7 +26,7 @@ pub(crate) enum Need {
     LogReader,
     /// `[neo]`: the node's JSON-RPC interface, and how often to ask it.
     Neo,
-    /// `[workers]`: the endpoints of all enclave workers, and the manifest they obey.
+    /// `[workers]` and `[genesis]`: the endpoints of all enclave workers, and the manifest they obey.
     Workers,
     /// `[issuer]`: the key that signs the process' commands.
     Issuer(&'static str),
@@ -259,7 +259,10 @@ impl Surroundings<'_> {
                 let workers = SERVICES.iter().filter(|service| service.kind == Kind::Worker);
                 let endpoints: Vec<Value> =
                     workers.map(|worker| endpoint(worker, self.site).into()).collect();
-                one("workers", section([("endpoints", endpoints.into()), ("genesis_file", genesis())]))
+                Table::from_iter([
+                    ("workers".to_owned(), section([("endpoints", endpoints.into())])),
+                    ("genesis".to_owned(), section([("file", genesis())])),
+                ])
             }
             Need::Issuer(name) => {
                 let file = keys::seed_file(self.site, name).display().to_string();

@@ -62,11 +62,16 @@ impl Client {
         }
         let nats =
             connection.connect(&options.url).await.map_err(|error| connect_error(&options.url, error))?;
+        Ok(Self::over(nats, options))
+    }
+
+    /// Uses a connection that the process has already; of `options`, address and credentials only name it.
+    pub fn over(nats: async_nats::Client, options: Options) -> Self {
         let jetstream = jetstream::ContextBuilder::new()
             .timeout(options.query_timeout)
             .ack_timeout(options.answer_timeout)
             .build(nats.clone());
-        Ok(Self { inner: Arc::new(Inner { nats, jetstream, options }) })
+        Self { inner: Arc::new(Inner { nats, jetstream, options }) }
     }
 
     /// Whose aggregates the short forms speak of.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AttestationDocument, Error, PCR_BYTES, Pcr};
+use super::{AttestationDocument, Error, PCR_BYTES, Pcr, manifest_pcr16};
 
 /// Index of the register that measures the whole enclave image.
 const PCR_IMAGE: u8 = 0;
@@ -24,6 +24,23 @@ pub struct Expectation {
 }
 
 impl Expectation {
+    /// What a genesis manifest demands of its workers: one of its builds, each given as PCR0 to PCR2, and a PCR16 that
+    /// commits to the manifest.
+    pub fn of_manifest(builds: impl IntoIterator<Item = [Pcr; 3]>, manifest_sha256: [u8; 32]) -> Self {
+        Self {
+            builds: builds.into_iter().map(|measured| (0..).zip(measured).collect()).collect(),
+            pcr16: Some(manifest_pcr16(manifest_sha256)),
+            nonce: None,
+            allow_debug: false,
+        }
+    }
+
+    /// Demands in addition that the document answers a challenge.
+    #[must_use]
+    pub fn answering(self, nonce: Vec<u8>) -> Self {
+        Self { nonce: Some(nonce), ..self }
+    }
+
     /// Compares the claims of an authentic document with what is demanded.
     pub(super) fn meet(&self, document: &AttestationDocument) -> Result<(), Error> {
         let pcr0 = document.pcrs.get(&PCR_IMAGE).ok_or(Error::MissingPcr { index: PCR_IMAGE })?;

@@ -54,6 +54,9 @@ impl WriteSide {
         };
         let bus = Bus::connect(&config, "write side of a test").await.unwrap();
         bus.ensure_stream(&definitions::jobs(1), DriftPolicy::Update).await.unwrap();
+        // What an earlier run left behind, nobody answers.
+        let jobs = bus.jetstream().get_stream_no_info(streams::JOBS).await.unwrap();
+        jobs.purge().filter(subject::job(SUBMIT_KIND, ">")).await.unwrap();
         for definition in [command_stream(1), definitions::results(1)] {
             // Tests of another crate may have made them in another shape, which does not matter here.
             let _ = bus.ensure_stream(&definition, DriftPolicy::Refuse).await;
@@ -90,7 +93,7 @@ impl WriteSide {
     pub(crate) async fn hear(&mut self, job: &SubmitJob) -> Heard {
         let message = tokio::time::timeout(PATIENCE, self.commands.next()).await.unwrap().unwrap();
         let heard = read(&message);
-        assert_eq!(heard.command_id, ids::outcome_command_id(job.job_id));
+        assert_eq!(heard.command_id, ids::report_command_id(job.job_id));
         heard
     }
 

@@ -173,3 +173,12 @@ async fn events_are_told_one_a_line_and_end_where_the_log_ends() {
     assert_eq!(lines.iter().map(|line| line["position"].as_u64().unwrap()).collect::<Vec<_>>(), positions);
     assert_eq!((&lines[1]["type"], &lines[1]["data"]), (&"key-created".into(), &json!({"n": 1})));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_over_the_limit_is_not_sent() {
+    let Some(world) = world().await else { return };
+    let to = format!("nsl.v1.cmd.{}.wallet.main.create", world.tenant);
+    let payload = "x".repeat(nsl_schemas::envelope::PAYLOAD_BYTES_MAX + 1);
+    let (run, ()) = world.nsl(&payload, &["command", "send", to.as_str(), "--json"], async {}).await;
+    assert_eq!((run.code, run.json()["code"].as_str()), (6, Some("payload_too_large")), "{}", run.stderr);
+}

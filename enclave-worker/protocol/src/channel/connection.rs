@@ -21,6 +21,9 @@ pub enum ConnectionError {
     /// The server's hello did not come in time.
     #[error("no hello from the server within the time to connect")]
     NoHello,
+    /// The connection was judged and refused.
+    #[error("connection was not admitted")]
+    NotAdmitted(#[source] super::AdmissionError),
     /// The stream was open and ended.
     #[error("connection ended")]
     Link(#[from] link::Error),

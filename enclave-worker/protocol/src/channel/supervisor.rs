@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::ChannelOptions;
+use super::admission::{Admission, Newcomer};
 use super::backoff::Backoff;
 use super::connection::{Connection, ConnectionError};
 use crate::endpoint::Endpoint;
@@ -42,6 +43,8 @@ pub(super) struct Shared {
     pub(super) publisher: watch::Sender<State>,
     /// A pool waits here for any of its members.
     pub(super) changed: Arc<Notify>,
+    /// Without one, every connection is admitted.
+    pub(super) admission: Option<Arc<dyn Admission>>,
 }
 
 impl Shared {
@@ -110,18 +113,30 @@ async fn run(shared: &Shared, established: Established) {
     let Established { connection, mut reader, sink, messages } = established;
     let (controls, control_frames) = mpsc::channel(CONTROL_QUEUE);
     let outbox = Outbox { messages, controls: control_frames };
-    shared.publish(State::Ready(Arc::clone(&connection)));
     let on_drain = || shared.publish_lost(&Arc::new(link::Error::Drained.into()));
     let write_timeout = shared.options.write_timeout;
-    let error = tokio::select! {
-        error = connection.read_answers(&mut reader, &controls, on_drain) => error,
+    let error: ConnectionError = tokio::select! {
+        error = admit(shared, &connection) => error,
+        error = connection.read_answers(&mut reader, &controls, on_drain) => error.into(),
         outcome = write_frames(sink, outbox, write_timeout, |request_id| connection.admit(request_id)) => {
-            outcome.err().unwrap_or(link::Error::Ended)
+            outcome.err().unwrap_or(link::Error::Ended).into()
         }
-        error = connection.stall() => error,
+        error = connection.stall() => error.into(),
     };
-    let cause = Arc::new(ConnectionError::from(error));
+    let cause = Arc::new(error);
     // In this order, so that a caller who hears of the loss finds the connection gone and waits for the next.
     shared.publish_lost(&cause);
     connection.fail(&cause);
+}
+
+/// Opens the connection to callers once it is admitted; completes only if it is not.
+async fn admit(shared: &Shared, connection: &Arc<Connection>) -> ConnectionError {
+    if let Some(admission) = &shared.admission {
+        let newcomer = Newcomer { endpoint: shared.endpoint.clone(), connection: Arc::clone(connection) };
+        if let Err(reason) = admission.admit(newcomer).await {
+            return ConnectionError::NotAdmitted(reason);
+        }
+    }
+    shared.publish(State::Ready(Arc::clone(connection)));
+    std::future::pending().await
 }

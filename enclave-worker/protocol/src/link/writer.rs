@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
     use crate::frame::{Body, CloseReason, Decoder};
-    use crate::limits::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
+    use crate::limits::RESPONSE_BYTES_MAX;
 
     /// Remembers the size of each write.
     #[derive(Default)]
@@ -189,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_messages_are_split_over_frames_and_small_writes() {
-        let large = |id| queued(id, Body::Request(Bytes::from(vec![0; REQUEST_BYTES_MAX])));
+        let large = |id| queued(id, Body::Request(Bytes::from(vec![0; RESPONSE_BYTES_MAX / 4])));
         let mut waiting: Vec<Queued> = (0..5).map(large).collect();
         waiting.push(queued(9, Body::Response(Bytes::from(vec![0; RESPONSE_BYTES_MAX]))));
         let mut recorder = Recorder::default();

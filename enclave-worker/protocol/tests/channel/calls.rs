@@ -53,7 +53,8 @@ async fn ten_thousand_pipelined_calls_get_their_own_answers_within_the_window() 
 
 #[tokio::test]
 async fn the_largest_and_the_smallest_messages_pass() {
-    let server = Running::start(ServerLimits::default(), |request| async move { request.repeat(4) }).await;
+    let respond = |request: Vec<u8>| async move { request.repeat(RESPONSE_BYTES_MAX / REQUEST_BYTES_MAX) };
+    let server = Running::start(ServerLimits::default(), respond).await;
     let channel = Channel::connect(server.endpoint(), quick_options()).await.unwrap();
     let largest = vec![5; REQUEST_BYTES_MAX];
     let (large, empty) = tokio::join!(channel.call(largest, late()), channel.call(vec![], late()));

@@ -67,7 +67,14 @@ impl Running {
         H: Fn(Vec<u8>) -> F + Send + Sync + 'static,
         F: Future<Output = Vec<u8>> + Send + 'static,
     {
-        let socket = Socket::new();
+        Self::start_at(Socket::new(), limits, handler).await
+    }
+
+    pub(crate) async fn start_at<H, F>(socket: Socket, limits: ServerLimits, handler: H) -> Self
+    where
+        H: Fn(Vec<u8>) -> F + Send + Sync + 'static,
+        F: Future<Output = Vec<u8>> + Send + 'static,
+    {
         let listener = Listener::bind(&socket.endpoint()).await.unwrap();
         let (shutdown, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {

@@ -79,6 +79,7 @@ async fn a_client_that_gives_no_sign_of_life_is_ended() {
 #[tokio::test]
 async fn a_client_that_does_not_read_gives_its_memory_back() {
     let limits = ServerLimits {
+        request_bytes_max: 64 * 1024,
         // Room for one request and its response: the slow reader holds all there is.
         memory_bytes_max: 64 * 1024 + 256 * 1024,
         write_timeout: Duration::from_millis(200),

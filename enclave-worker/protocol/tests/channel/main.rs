@@ -1,6 +1,8 @@
 //! The channel from end to end: real sockets, real peers, and peers that break every rule.
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod calls;
 #[cfg(test)]
 mod failures;

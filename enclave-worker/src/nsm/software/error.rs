@@ -19,6 +19,15 @@ pub enum Error {
         /// The time.
         unix_ms: u64,
     },
+    /// The file of the development root cannot be read or written.
+    #[error("cannot read or write the development root {}", path.display())]
+    RootFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The development root is larger than one can be.
     #[error("development root has {bytes} bytes, more than {limit}")]
     RootTooLarge {

@@ -11,6 +11,7 @@ mod root;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::{self, SystemRandom};
 use aws_nitro_enclaves_nsm_api::api::{AttestationDoc, Digest};
@@ -30,6 +31,12 @@ const MODULE_ID_BYTES: usize = 8;
 
 /// Tells the time in milliseconds since the Unix epoch.
 pub type Clock = Box<dyn Fn() -> u64 + Send>;
+
+/// The machine's time, for the clock of an NSM in software.
+pub fn system_time_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// An NSM in software.
 pub struct SoftwareNsm {

@@ -1,5 +1,10 @@
 //! The certificate authority of a development site, which stands where AWS' root stands in production.
 
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -37,6 +42,23 @@ impl DevelopmentRoot {
         validity(&mut parameters, now_ms.saturating_sub(DAY_MS), now_ms.saturating_add(VALID_MS))?;
         let certificate = parameters.self_signed(&key).map_err(issue)?.der().to_vec();
         Ok(Self { key, certificate })
+    }
+
+    /// Reads a file with what [`Self::to_pem`] wrote.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::RootFile { path: path.to_owned(), source };
+        let mut pem = Zeroizing::new(Vec::with_capacity(PEM_BYTES_MAX + 1));
+        let file = File::open(path).map_err(failed)?;
+        file.take(PEM_BYTES_MAX as u64 + 1).read_to_end(&mut pem).map_err(failed)?;
+        Self::from_pem(&pem)
+    }
+
+    /// Writes a new file that only its owner can read.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let failed = |source| Error::RootFile { path: path.to_owned(), source };
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+        file.write_all(self.to_pem().as_bytes()).map_err(failed)
     }
 
     /// Reads what [`Self::to_pem`] wrote.

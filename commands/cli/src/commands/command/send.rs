@@ -57,14 +57,17 @@ async fn prepare(
 async fn read_payload(file: PathBuf) -> Result<String, Error> {
     let name = file.clone();
     let read = tokio::task::spawn_blocking(move || {
-        // One byte more than a payload may have: the limit itself is told where payloads are signed.
-        let limit_bytes = PAYLOAD_BYTES_MAX as u64 + 1;
+        let limit_bytes = PAYLOAD_BYTES_MAX as u64;
         if file == Path::new(STDIN) {
             files::read_from(std::io::stdin().lock(), &file, limit_bytes)
         } else {
             files::read(&file, limit_bytes)
         }
     });
-    let bytes = read.await.map_err(|error| files::file_error(&name, std::io::Error::other(error)))??;
+    let bytes = read.await.map_err(|error| files::file_error(&name, std::io::Error::other(error)))?;
+    let bytes = bytes.map_err(|error| match error {
+        Error::FileTooLarge { path, limit_bytes } => Error::PayloadTooLarge { path, limit_bytes },
+        other => other,
+    })?;
     String::from_utf8(bytes).map_err(|error| files::file_error(&name, std::io::Error::other(error)))
 }

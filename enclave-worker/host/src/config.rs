@@ -1,0 +1,141 @@
+//! The service's configuration and the checks that its types cannot make.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use nsl_bus::BusConfig;
+use nsl_enclave_protocol::{Endpoint, endpoint};
+use nsl_telemetry::{ServiceConfig, TelemetryConfig};
+use serde::Deserialize;
+
+/// The commented defaults.
+pub const DEFAULTS: &str = include_str!("../default.toml");
+
+/// Most lanes of one kind: each holds a pull request at the server, which takes 512 for a consumer.
+const LANES_MAX: u16 = 256;
+
+/// Everything.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Logs and the admin server.
+    pub telemetry: TelemetryConfig,
+    /// The bus.
+    pub bus: BusConfig,
+    /// Who signs the commands.
+    pub issuer: IssuerConfig,
+    /// What workers must prove.
+    pub genesis: GenesisConfig,
+    /// The workers.
+    pub workers: WorkersConfig,
+    /// The jobs.
+    pub jobs: JobsConfig,
+}
+
+/// The `[issuer]` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerConfig {
+    /// A file with an `SU…` seed.
+    pub seed_file: PathBuf,
+}
+
+/// The `[genesis]` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenesisConfig {
+    /// A file with the signed manifest.
+    pub file: PathBuf,
+}
+
+/// The `[workers]` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkersConfig {
+    /// Where workers listen.
+    pub endpoints: Vec<String>,
+    /// For describing, attesting and registering one.
+    pub admission_timeout_ms: NonZeroU64,
+}
+
+/// The `[jobs]` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobsConfig {
+    /// Jobs of one kind under way at once.
+    pub lanes_per_kind: u16,
+    /// For one job.
+    pub call_timeout_ms: NonZeroU64,
+    /// Without a sign of life the bus gives a job to another host.
+    pub ack_wait_ms: NonZeroU64,
+    /// Rest of a job that could not be done now.
+    pub retry_delay_ms: NonZeroU64,
+}
+
+/// A configuration that contradicts itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No endpoint.
+    #[error("workers.endpoints")]
+    Endpoint(#[from] endpoint::Error),
+    /// None, or more than the server takes pull requests.
+    #[error("jobs.lanes_per_kind = {found}, expected 1 to {LANES_MAX}")]
+    Lanes {
+        /// As configured.
+        found: u16,
+    },
+}
+
+impl Config {
+    /// Where the workers listen.
+    pub fn endpoints(&self) -> Result<Vec<Endpoint>, Error> {
+        let parsed: Result<_, endpoint::Error> =
+            self.workers.endpoints.iter().map(|text| text.parse()).collect();
+        Ok(parsed?)
+    }
+
+    /// Jobs of one kind under way at once.
+    pub fn lanes_per_kind(&self) -> Result<u16, Error> {
+        let found = self.jobs.lanes_per_kind;
+        if (1..=LANES_MAX).contains(&found) { Ok(found) } else { Err(Error::Lanes { found }) }
+    }
+}
+
+impl ServiceConfig for Config {
+    fn telemetry(&self) -> &TelemetryConfig {
+        &self.telemetry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nsl_config::{ConfigArgs, load};
+
+    use super::*;
+
+    fn configured(more: &[&str]) -> Result<Config, nsl_config::Error> {
+        let required =
+            ["issuer.seed_file=/seed", "genesis.file=/genesis", "workers.endpoints=[\"unix:///w\"]"];
+        let set = required.iter().chain(more).map(ToString::to_string).collect();
+        let args = ConfigArgs { set, ..ConfigArgs::default() };
+        Ok(load::<Config>(DEFAULTS, &args, [])?.config)
+    }
+
+    #[test]
+    fn the_defaults_and_what_has_none_are_a_configuration() {
+        let config = configured(&[]).unwrap();
+        assert_eq!(config.endpoints().unwrap(), ["unix:///w".parse().unwrap()]);
+        assert_eq!(config.lanes_per_kind().unwrap(), 32);
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        let lanes = |set: &str| configured(&[set]).unwrap().lanes_per_kind();
+        assert!(matches!(lanes("jobs.lanes_per_kind=0"), Err(Error::Lanes { found: 0 })));
+        assert!(matches!(lanes("jobs.lanes_per_kind=257"), Err(Error::Lanes { found: 257 })));
+        let endpoints = configured(&["workers.endpoints=[\"tcp://w\"]"]).unwrap().endpoints();
+        assert!(matches!(endpoints, Err(Error::Endpoint(_))));
+        assert!(configured(&["jobs.call_timeout_ms=0"]).is_err());
+        assert!(configured(&["jobs.lanes=1"]).is_err());
+    }
+}

@@ -1,0 +1,167 @@
+//! The service's start: who signs, whom to trust, which workers, which jobs.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nsl_bus::consumer::{self, Consumer, ConsumerDefinition, Start};
+use nsl_bus::{Bus, DriftPolicy};
+use nsl_client::{Client, Options};
+use nsl_enclave_protocol::channel::Health;
+use nsl_enclave_protocol::{Admission, Pool, PoolOptions, pool};
+use nsl_schemas::job::ENCLAVE_KINDS;
+use nsl_schemas::token::Tenant;
+use nsl_schemas::{streams, subject};
+use nsl_telemetry::Context;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::Gatekeeper;
+use crate::config::{self, Config};
+use crate::job::Desk;
+use crate::lane::Lane;
+use crate::metrics::Metrics;
+use crate::{genesis, issuer};
+
+const NAME: &str = env!("CARGO_PKG_NAME");
+/// Between two looks at the workers' health for the metric: fresher than any scrape.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+/// Pause before asking again for the job stream, which the command service makes at its own start.
+const STREAM_PAUSE: Duration = Duration::from_millis(500);
+/// Hosts that share the consumers: far more than there are parent instances in a site.
+const HOSTS_MAX: u32 = 64;
+
+/// Why the service cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration contradicts itself.
+    #[error("configuration")]
+    Config(#[from] config::Error),
+    /// No key to sign with.
+    #[error(transparent)]
+    Issuer(#[from] issuer::Error),
+    /// No manifest to judge workers by.
+    #[error(transparent)]
+    Genesis(#[from] genesis::Error),
+    /// No bus.
+    #[error("bus")]
+    Bus(#[from] nsl_bus::connection::Error),
+    /// The workers' endpoints are not a pool.
+    #[error("workers.endpoints")]
+    Pool(#[from] pool::Error),
+    /// A consumer is not as it must be.
+    #[error("job consumer")]
+    Consumer(#[from] consumer::Error),
+    /// A metric was refused.
+    #[error("metrics")]
+    Metrics(#[from] nsl_telemetry::metrics::Error),
+}
+
+/// Starts every task and returns; they end with the context's shutdown.
+pub async fn run(context: Context<Config>) -> Result<(), Error> {
+    let config = &context.config;
+    let (endpoints, lanes) = (config.endpoints()?, config.lanes_per_kind()?);
+    let issuer = issuer::read(&config.issuer.seed_file).await?;
+    let demands = genesis::read(&config.genesis.file).await?;
+    let metrics = Metrics::register(&context.metrics)?;
+    let stop = context.shutdown.token().clone();
+    let Some(bus) = stop.run_until_cancelled(Box::pin(Bus::connect(&config.bus, NAME))).await else {
+        return Ok(());
+    };
+    let bus = bus?;
+    let options = Options::new(NAME, Tenant::system()).issued_by(issuer);
+    let client = Client::over(bus.client().clone(), options);
+    let admission_timeout = Duration::from_millis(config.workers.admission_timeout_ms.get());
+    let gatekeeper: Arc<dyn Admission> =
+        Arc::new(Gatekeeper::new(client.clone(), demands, admission_timeout));
+    let pool = Pool::open(endpoints, PoolOptions { admission: Some(gatekeeper), ..PoolOptions::default() })?;
+    watch_health(&context, &bus, &pool, &metrics);
+    let desk = Desk { client, pool, call_timeout: Duration::from_millis(config.jobs.call_timeout_ms.get()) };
+    for kind in ENCLAVE_KINDS {
+        let definition = consumer_definition(kind, config, lanes);
+        let Some(consumer) = consumer(&bus, &definition, &stop).await? else { return Ok(()) };
+        let lane = Lane {
+            kind,
+            bus: bus.clone(),
+            consumer,
+            desk: desk.clone(),
+            metrics: metrics.clone(),
+            ack_wait: Duration::from_millis(config.jobs.ack_wait_ms.get()),
+            retry_delay: Duration::from_millis(config.jobs.retry_delay_ms.get()),
+        };
+        for _ in 0..lanes {
+            let (lane, stop) = (lane.clone(), stop.clone());
+            context.shutdown.spawn("job lane", async move {
+                lane.run(stop).await;
+                Ok::<(), Infallible>(())
+            });
+        }
+    }
+    context.started();
+    Ok(())
+}
+
+/// One consumer a kind: a work queue gives each job to one of them, and a flood of one kind holds up no other.
+fn consumer_definition(kind: &str, config: &Config, lanes: u16) -> ConsumerDefinition {
+    ConsumerDefinition {
+        stream: streams::JOBS.to_owned(),
+        name: format!("enclave-host-{kind}"),
+        filter_subject: subject::job(kind, "*"),
+        start: Start::All,
+        ack_wait_ms: config.jobs.ack_wait_ms.get(),
+        max_deliver: None,
+        // Several hosts share the consumer; each takes at most its lanes.
+        max_ack_pending: u32::from(lanes).saturating_mul(HOSTS_MAX),
+    }
+}
+
+/// Waits for the stream, then makes the consumer; none when the service stops first.
+async fn consumer(
+    bus: &Bus,
+    definition: &ConsumerDefinition,
+    stop: &CancellationToken,
+) -> Result<Option<Consumer>, Error> {
+    loop {
+        match bus.ensure_consumer(definition, DriftPolicy::Update).await {
+            Ok((consumer, _)) => return Ok(Some(consumer)),
+            Err(error @ consumer::Error::Drift { .. }) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "job stream not ready");
+                if stop.run_until_cancelled(tokio::time::sleep(STREAM_PAUSE)).await.is_none() {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+/// Readiness of bus and workers, and the metric of each worker.
+fn watch_health(context: &Context<Config>, bus: &Bus, pool: &Pool, metrics: &Metrics) {
+    let bus = bus.clone();
+    context.readiness.register("bus", move || std::future::ready(bus.check()));
+    let checked = pool.clone();
+    context.readiness.register("workers", move || std::future::ready(check_workers(&checked)));
+    let (pool, gauge, stop) = (pool.clone(), metrics.worker_up.clone(), context.shutdown.token().clone());
+    context.shutdown.spawn("worker health", async move {
+        let mut looks = tokio::time::interval(HEALTH_INTERVAL);
+        while stop.run_until_cancelled(looks.tick()).await.is_some() {
+            for member in pool.health() {
+                let is_up = i64::from(matches!(member.connection, Health::Ready));
+                gauge.with_label_values(&[member.endpoint.to_string()]).set(is_up);
+            }
+        }
+        Ok::<(), Infallible>(())
+    });
+}
+
+/// One worker is enough to work; with none, the reasons are told.
+fn check_workers(pool: &Pool) -> Result<(), String> {
+    let mut reasons = Vec::new();
+    for member in pool.health() {
+        match member.connection {
+            Health::Ready => return Ok(()),
+            Health::Connecting(Some(cause)) => reasons.push(format!("{}: {cause}", member.endpoint)),
+            Health::Connecting(None) => reasons.push(format!("{}: connecting", member.endpoint)),
+        }
+    }
+    Err(reasons.join("; "))
+}

@@ -1,0 +1,11 @@
+//! The host as a process, between a real bus and real workers with the software NSM; the command side is played at the
+//! level of the bus.
+//!
+//! Needs `NSL_TEST_NATS_URL`, a server of the test's own with JetStream, and says so when it is absent.
+
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod site;
+#[cfg(test)]
+mod story;

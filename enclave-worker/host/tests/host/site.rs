@@ -1,0 +1,169 @@
+//! A site in a folder: genesis and seed files, jobs, workers on sockets, and the host's process.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command};
+use std::sync::Arc;
+
+use nsl_enclave_protocol::{Endpoint, Listener, ServerLimits, serve};
+use nsl_enclave_worker::nsm::software::{DevelopmentRoot, SoftwareNsm, system_time_ms};
+use nsl_enclave_worker::seal::SealingKey;
+use nsl_enclave_worker::{Genesis, Worker};
+use nsl_schemas::authority::{
+    Build, GenesisManifest, GrantChain, IssuerGrant, Quorum, Scope, SealingProvider, Signed, TenantRoot,
+};
+use nsl_schemas::bytes::{Pcr, Sha256};
+use nsl_schemas::canonical;
+use nsl_schemas::command::wallet::Create;
+use nsl_schemas::envelope::SignedCommand;
+use nsl_schemas::ids;
+use nsl_schemas::job::{EnclaveJob, EnclaveTask};
+use nsl_schemas::nkey::SigningKey;
+use nsl_schemas::number::{Amount, Datoshi};
+use nsl_schemas::policy::{AssetRule, Policy};
+use nsl_schemas::subject::CommandSubject;
+use nsl_schemas::token::Tenant;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const MEASUREMENTS: [[u8; 48]; 3] = [[0xa0; 48], [0xa1; 48], [0xa2; 48]];
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(&[seed; 32])
+}
+
+pub(crate) struct Site {
+    folder: TempDir,
+    root_pem: String,
+    genesis: Signed<GenesisManifest>,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        let root = DevelopmentRoot::generate(system_time_ms()).unwrap();
+        let [pcr0, pcr1, pcr2] = MEASUREMENTS.map(Pcr);
+        let manifest = GenesisManifest {
+            log_origin: "test".into(),
+            quorum: Quorum { threshold: 1, keys: vec![key(1).public()] },
+            attestation_root_sha256: Sha256(root.sha256()),
+            builds: vec![Build { name: "test".into(), pcr0, pcr1, pcr2 }],
+            sealing_provider: SealingProvider::Development,
+            created_at_ms: 1,
+        };
+        let genesis = Signed::sign(manifest, &[&key(1)]);
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("genesis.json"), canonical::to_string(&genesis)).unwrap();
+        let seed = folder.path().join("seed");
+        fs::write(&seed, &*SigningKey::seed_text(&[4; 32])).unwrap();
+        fs::set_permissions(seed, Permissions::from_mode(0o600)).unwrap();
+        Self { folder, root_pem: root.to_pem().to_string(), genesis }
+    }
+
+    /// Where the worker of this name listens.
+    pub(crate) fn endpoint(&self, name: &str) -> Endpoint {
+        Endpoint::Unix { path: self.folder.path().join(format!("{name}.sock")) }
+    }
+
+    /// Starts a worker of this site.
+    pub(crate) async fn worker_at(&self, endpoint: &Endpoint) -> RunningWorker {
+        let root = DevelopmentRoot::from_pem(self.root_pem.as_bytes()).unwrap();
+        let nsm = SoftwareNsm::boot(root, MEASUREMENTS, Box::new(system_time_ms)).unwrap();
+        let genesis = Genesis::obey(self.genesis.clone()).unwrap();
+        let sealing_key = SealingKey::derive(&[42; 32], genesis.sha256()).unwrap();
+        let worker = Arc::new(Worker::start(genesis, Box::new(nsm), sealing_key).await.unwrap());
+        let listener = Listener::bind(endpoint).await.unwrap();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let task = tokio::spawn(async move {
+            let answer = move |request: Vec<u8>| {
+                let worker = Arc::clone(&worker);
+                async move { worker.answer(&request).await }
+            };
+            serve(listener, answer, ServerLimits::default(), stopped).await.unwrap();
+        });
+        RunningWorker { stop, task }
+    }
+
+    /// Starts the host with these workers.
+    pub(crate) fn host(&self, nats_url: &str, workers: &[&str]) -> Host {
+        let endpoints: Vec<String> = workers.iter().map(|name| self.endpoint(name).to_string()).collect();
+        let folder = self.folder.path().display();
+        let settings = [
+            format!("issuer.seed_file={folder}/seed"),
+            format!("genesis.file={folder}/genesis.json"),
+            format!("workers.endpoints={}", serde_json::to_string(&endpoints).unwrap()),
+            format!("bus.url={nats_url}"),
+            "telemetry.admin_address=127.0.0.1:0".to_owned(),
+            "jobs.lanes_per_kind=2".to_owned(),
+            "jobs.retry_delay_ms=50".to_owned(),
+            "jobs.call_timeout_ms=2000".to_owned(),
+        ];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nsl-enclave-host"));
+        for setting in settings {
+            command.arg("--set").arg(setting);
+        }
+        Host(command.spawn().unwrap())
+    }
+
+    /// The job of a command that creates a wallet.
+    pub(crate) fn create_key_job(&self) -> EnclaveJob {
+        let (genesis_sha256, tenant) = (self.genesis.statement.sha256(), Tenant::parse("acme").unwrap());
+        let root =
+            TenantRoot { genesis_sha256, tenant: tenant.clone(), key: key(2).public(), issued_at_ms: 1 };
+        let any = || "*".to_owned();
+        let grant = IssuerGrant {
+            genesis_sha256,
+            tenant,
+            key: key(3).public(),
+            label: "test".into(),
+            scopes: vec![Scope { aggregate: any(), id: any(), verb: any() }],
+            not_before_ms: 0,
+            expires_at_ms: system_time_ms() + 3_600_000,
+        };
+        let authority =
+            GrantChain { root: Signed::sign(root, &[&key(1)]), grant: Signed::sign(grant, &[&key(2)]) };
+        let subject = CommandSubject::parse("nsl.v1.cmd.acme.wallet.main.create").unwrap();
+        let (command_id, now_ms) = (Uuid::now_v7(), system_time_ms());
+        let payload = canonical::to_string(&Create { policy: policy() });
+        let command = SignedCommand::sign(&key(3), &subject, command_id, now_ms, now_ms + 1000, payload);
+        let job_id = ids::job_id(ids::event_id(command_id, 0));
+        EnclaveJob { job_id, command, authority, task: EnclaveTask::CreateKey }
+    }
+}
+
+fn policy() -> Policy {
+    let gas = "0xd2a4cff31913016155e38e474a2c06d08be276cf".to_owned();
+    Policy {
+        owners: Quorum { threshold: 1, keys: vec![key(9).public()] },
+        network_magic: 1,
+        assets: vec![AssetRule { asset: gas, amount_max: Amount(100) }],
+        recipients: None,
+        fee_max_datoshi: Datoshi(10),
+    }
+}
+
+/// A worker within the test's process.
+pub(crate) struct RunningWorker {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl RunningWorker {
+    /// Ends it; its key is gone with it.
+    pub(crate) async fn end(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+/// The host's process; ends with the test.
+pub(crate) struct Host(pub(crate) Child);
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

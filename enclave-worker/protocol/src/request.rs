@@ -1,0 +1,64 @@
+//! What a host asks of a worker, as canonical JSON in one message of the channel, which bounds its size.
+
+use nsl_schemas::bytes::Base64;
+use nsl_schemas::canonical;
+use nsl_schemas::job::EnclaveJob;
+use serde::{Deserialize, Serialize};
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// What are you? Proves nothing.
+    Describe,
+    /// Prove which build you are and which key signs your outcomes.
+    Register {
+        /// The challenge that the attestation document must carry.
+        nonce: Base64,
+    },
+    /// Do this job.
+    Perform {
+        /// The job.
+        job: Box<EnclaveJob>,
+    },
+}
+
+impl Request {
+    /// The request as it is sent.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        canonical::to_string(self).into_bytes()
+    }
+
+    /// Reads a request; nesting is bounded as for every payload.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, canonical::Error> {
+        canonical::from_slice(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_come_back_as_they_were_sent() {
+        for request in [Request::Describe, Request::Register { nonce: Base64(vec![1, 2, 3]) }] {
+            assert_eq!(Request::from_bytes(&request.to_bytes()).unwrap(), request);
+        }
+        assert_eq!(Request::Describe.to_bytes(), br#"{"request":"describe"}"#);
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        for bytes in [
+            &b""[..],
+            b"{}",
+            b"null",
+            br#"{"request":"export-key"}"#,
+            br#"{"request":"register"}"#,
+            br#"{"request":"register","nonce":"AQID","more":1}"#,
+            br#"{"request":"perform","job":{}}"#,
+        ] {
+            assert!(Request::from_bytes(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The worker's flags. There is no configuration file: a real enclave has no disk but its measured image.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use nsl_enclave_protocol::Endpoint;
+
+/// Judges jobs, keeps keys sealed, and signs.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: Option<ServeArgs>,
+}
+
+/// What else the binary does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print what this executable measures itself as, for a development genesis manifest
+    #[cfg(feature = "development")]
+    Measure,
+    /// Make a development root of attestation and print the SHA-256 of its certificate
+    #[cfg(feature = "development")]
+    DevelopmentRoot {
+        /// Where its key and certificate go (PEM, mode 0600); must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+#[group(id = "serve")]
+pub(crate) struct ServeArgs {
+    /// Where to listen: vsock://any:PORT, or unix://PATH in development
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) listen: Endpoint,
+    /// The signed genesis manifest to obey
+    #[arg(long, value_name = "FILE")]
+    pub(crate) genesis: PathBuf,
+    /// Least severe level that is logged
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: tracing::level_filters::LevelFilter,
+    #[cfg(feature = "development")]
+    #[command(flatten)]
+    pub(crate) development: DevelopmentArgs,
+}
+
+/// What stands in for an enclave's surroundings in development builds.
+#[cfg(feature = "development")]
+#[derive(Debug, Args)]
+pub(crate) struct DevelopmentArgs {
+    /// Key and certificate of the development root (PEM): use the software NSM instead of /dev/nsm
+    #[arg(long, value_name = "FILE")]
+    pub(crate) development_nsm_root: Option<PathBuf>,
+    /// 32 bytes that the sealing key is derived from
+    #[arg(long, value_name = "FILE")]
+    pub(crate) development_sealing_key: Option<PathBuf>,
+}

@@ -1,0 +1,125 @@
+//! From a job to a judged one: the worker believes nothing that it has not checked itself, and a [`JudgedJob`] is the
+//! proof that it did. Pure.
+//!
+//! What is *not* asked is whether the command has expired: expiry bounds what is accepted as new (D5), and a command
+//! that was committed may be worked on late, after an outage. Lateness cannot be abused: the grant must be in force now,
+//! a transfer's own bound is `valid_until_block`, and a policy change names the policy that it ends.
+
+use nsl_schemas::authority::Signed;
+use nsl_schemas::bytes::Sha256;
+use nsl_schemas::command::Command;
+use nsl_schemas::command::wallet::{RequestTransfer, WalletCommand};
+use nsl_schemas::envelope::{self, CLOCK_SKEW_MS_MAX};
+use nsl_schemas::errors;
+use nsl_schemas::ids;
+use nsl_schemas::job::{EnclaveJob, EnclaveTask};
+use nsl_schemas::outcome::{SealedKey, SealedKeyBinding};
+use nsl_schemas::policy::{Policy, PolicyChange};
+use nsl_schemas::token::{AggregateId, Tenant};
+use uuid::Uuid;
+
+use crate::genesis::Genesis;
+use crate::refusal::Refusal;
+
+/// Whose wallet the job is about, and by which command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subject {
+    pub(crate) genesis_sha256: Sha256,
+    pub(crate) tenant: Tenant,
+    pub(crate) wallet: AggregateId,
+    pub(crate) command_id: Uuid,
+}
+
+impl Subject {
+    /// What the wallet's key of `version` is bound to under the policy of this hash.
+    pub(crate) fn binding(&self, version: u32, policy_sha256: Sha256) -> SealedKeyBinding<'_> {
+        let Self { genesis_sha256, tenant, wallet, command_id: _ } = self;
+        SealedKeyBinding { genesis_sha256: *genesis_sha256, tenant, wallet, version, policy_sha256 }
+    }
+}
+
+/// A wallet's state as the host presents it; the key opens only if it is the true one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PresentedState {
+    pub(crate) sealed_key: SealedKey,
+    pub(crate) policy: Policy,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Work {
+    CreateKey(Policy),
+    ReplacePolicy(Signed<PolicyChange>, PresentedState),
+    SignTransfer(RequestTransfer, PresentedState),
+}
+
+/// A job whose command is its issuer's, whose issuer has the authority, and whose task is what the command asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JudgedJob {
+    pub(crate) subject: Subject,
+    pub(crate) work: Work,
+}
+
+/// Judges a job at `now_ms`, the NSM's time.
+pub(crate) fn judge(job: &EnclaveJob, genesis: &Genesis, now_ms: u64) -> Result<JudgedJob, Refusal> {
+    let envelope = &job.command.envelope;
+    let subject = job.command.verify().map_err(|error| match error {
+        envelope::Error::PayloadHash | envelope::Error::Signature => denied(error.to_string()),
+        envelope::Error::Subject => invalid(error.to_string()),
+    })?;
+    if envelope.issued_at_ms > now_ms.saturating_add(CLOCK_SKEW_MS_MAX) {
+        return Err(invalid("the command was issued in the future"));
+    }
+    job.authority
+        .authorises(genesis.manifest(), envelope.issuer, &subject, now_ms)
+        .map_err(|error| denied(error.to_string()))?;
+    if job.job_id != ids::job_id(ids::event_id(envelope.command_id, 0)) {
+        return Err(invalid("the job id is not that of the command's job"));
+    }
+    let command = Command::parse(&subject, job.command.payload.as_bytes())
+        .map_err(|error| invalid(error.to_string()))?;
+    let work = match (command, &job.task) {
+        (Command::Wallet(command), task) => work(*command, task),
+        _ => None,
+    };
+    let work = work.ok_or_else(|| {
+        let kind = job.task.kind();
+        invalid(format!("{} {} does not ask for {kind}", subject.aggregate, subject.verb))
+    })?;
+    let subject = Subject {
+        genesis_sha256: genesis.sha256(),
+        tenant: subject.tenant,
+        wallet: subject.id,
+        command_id: envelope.command_id,
+    };
+    Ok(JudgedJob { subject, work })
+}
+
+/// What `task` means for `command`; `None` when the command does not ask for it.
+fn work(command: WalletCommand, task: &EnclaveTask) -> Option<Work> {
+    let state = |sealed_key: &SealedKey, policy: &Policy| PresentedState {
+        sealed_key: sealed_key.clone(),
+        policy: policy.clone(),
+    };
+    match (command, task) {
+        (WalletCommand::Create(create), EnclaveTask::CreateKey) => Some(Work::CreateKey(create.policy)),
+        (WalletCommand::SetPolicy(set), EnclaveTask::ReplacePolicy { sealed_key, policy }) => {
+            Some(Work::ReplacePolicy(set.change, state(sealed_key, policy)))
+        }
+        (WalletCommand::RequestTransfer(transfer), EnclaveTask::SignTransfer { sealed_key, policy }) => {
+            Some(Work::SignTransfer(transfer, state(sealed_key, policy)))
+        }
+        _ => None,
+    }
+}
+
+fn denied(message: impl Into<String>) -> Refusal {
+    Refusal::new(errors::WORKER_AUTHORITY_DENIED, message)
+}
+
+fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal::new(errors::WORKER_COMMAND_INVALID, message)
+}
+
+#[cfg(test)]
+mod tests;

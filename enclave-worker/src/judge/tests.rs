@@ -1,0 +1,195 @@
+//! Every link of a job, broken one at a time.
+
+use nsl_schemas::authority::{
+    Build, GenesisManifest, GrantChain, IssuerGrant, Quorum, Scope, SealingProvider, Signed, TenantRoot,
+};
+use nsl_schemas::bytes::{Base64, Pcr};
+use nsl_schemas::canonical;
+use nsl_schemas::command::wallet::Create;
+use nsl_schemas::envelope::SignedCommand;
+use nsl_schemas::nkey::SigningKey;
+use nsl_schemas::number::{Amount, Datoshi};
+use nsl_schemas::policy::AssetRule;
+use nsl_schemas::subject::CommandSubject;
+use nsl_verify::attestation::TrustRoot;
+
+use super::*;
+
+const NOW_MS: u64 = 1_000_000;
+const CREATE: &str = "nsl.v1.cmd.acme.wallet.main.create";
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(&[seed; 32])
+}
+
+fn genesis() -> Genesis {
+    let manifest = GenesisManifest {
+        log_origin: "test".into(),
+        quorum: Quorum { threshold: 1, keys: vec![key(1).public()] },
+        attestation_root_sha256: Sha256(TrustRoot::aws_nitro().sha256()),
+        builds: vec![Build { name: "b".into(), pcr0: Pcr([1; 48]), pcr1: Pcr([2; 48]), pcr2: Pcr([3; 48]) }],
+        sealing_provider: SealingProvider::Development,
+        created_at_ms: 1,
+    };
+    Genesis::obey(Signed::sign(manifest, &[&key(1)])).unwrap()
+}
+
+/// A chain from the genesis quorum (key 1) over the tenant's root (key 2) to the issuer (key 3).
+fn chain(change: impl FnOnce(&mut IssuerGrant)) -> GrantChain {
+    let (genesis_sha256, tenant) = (genesis().sha256(), Tenant::parse("acme").unwrap());
+    let root = TenantRoot { genesis_sha256, tenant: tenant.clone(), key: key(2).public(), issued_at_ms: 1 };
+    let any = || "*".to_owned();
+    let mut grant = IssuerGrant {
+        genesis_sha256,
+        tenant,
+        key: key(3).public(),
+        label: "test".into(),
+        scopes: vec![Scope { aggregate: any(), id: any(), verb: any() }],
+        not_before_ms: 0,
+        expires_at_ms: NOW_MS + 1,
+    };
+    change(&mut grant);
+    GrantChain { root: Signed::sign(root, &[&key(1)]), grant: Signed::sign(grant, &[&key(2)]) }
+}
+
+fn policy() -> Policy {
+    let gas = "0xd2a4cff31913016155e38e474a2c06d08be276cf".to_owned();
+    Policy {
+        owners: Quorum { threshold: 1, keys: vec![key(9).public()] },
+        network_magic: 1,
+        assets: vec![AssetRule { asset: gas, amount_max: Amount(1) }],
+        recipients: None,
+        fee_max_datoshi: Datoshi(1),
+    }
+}
+
+fn command(subject: &str, payload: &str) -> SignedCommand {
+    command_issued_at(subject, payload, NOW_MS)
+}
+
+fn command_issued_at(subject: &str, payload: &str, issued_at_ms: u64) -> SignedCommand {
+    let subject = CommandSubject::parse(subject).unwrap();
+    SignedCommand::sign(&key(3), &subject, Uuid::from_u128(7), issued_at_ms, issued_at_ms, payload.into())
+}
+
+fn job_of(command: SignedCommand) -> EnclaveJob {
+    let job_id = ids::job_id(ids::event_id(command.envelope.command_id, 0));
+    EnclaveJob { job_id, command, authority: chain(|_| {}), task: EnclaveTask::CreateKey }
+}
+
+fn create_payload() -> String {
+    canonical::to_string(&Create { policy: policy() })
+}
+
+fn good() -> EnclaveJob {
+    job_of(command(CREATE, &create_payload()))
+}
+
+fn state() -> (SealedKey, Policy) {
+    let sealed_key = SealedKey {
+        sealing_key_id: "0".into(),
+        version: 1,
+        nonce: Base64(vec![0; 12]),
+        ciphertext: Base64(vec![0; 48]),
+    };
+    (sealed_key, policy())
+}
+
+#[test]
+fn a_sound_job_is_judged_to_be_what_its_command_asks() {
+    let judged = judge(&good(), &genesis(), NOW_MS).unwrap();
+    assert_eq!(judged.work, Work::CreateKey(policy()));
+    assert_eq!(judged.subject.wallet.as_str(), "main");
+    assert_eq!(judged.subject.command_id, Uuid::from_u128(7));
+}
+
+#[test]
+fn a_command_that_expired_while_it_waited_is_still_legal_work() {
+    let old = job_of(command_issued_at(CREATE, &create_payload(), 1));
+    assert!(judge(&old, &genesis(), NOW_MS).is_ok());
+}
+
+#[test]
+fn each_broken_link_is_refused_with_its_code() {
+    const DENIED: &str = "worker_authority_denied";
+    const INVALID: &str = "worker_command_invalid";
+    let (sealed_key, policy) = state();
+    let sign = EnclaveTask::SignTransfer { sealed_key: sealed_key.clone(), policy: policy.clone() };
+    let replace = EnclaveTask::ReplacePolicy { sealed_key, policy };
+    let changed = |change: &dyn Fn(&mut EnclaveJob)| {
+        let mut job = good();
+        change(&mut job);
+        job
+    };
+    let future = NOW_MS + CLOCK_SKEW_MS_MAX + 1;
+    let cases = [
+        ("payload altered", DENIED, changed(&|job| job.command.payload.push(' '))),
+        ("signature altered", DENIED, changed(&|job| job.command.envelope.signature.0[0] ^= 1)),
+        ("other issuer", DENIED, changed(&|job| job.command.envelope.issuer = key(4).public())),
+        (
+            "other wallet",
+            DENIED,
+            changed(&|job| {
+                job.command.envelope.subject = "nsl.v1.cmd.acme.wallet.other.create".into();
+            }),
+        ),
+        ("root altered", DENIED, changed(&|job| job.authority.root.statement.issued_at_ms = 2)),
+        ("root unsigned", DENIED, changed(&|job| job.authority.root.signatures.clear())),
+        ("grant altered", DENIED, changed(&|job| job.authority.grant.statement.expires_at_ms += 1)),
+        (
+            "grant for another key",
+            DENIED,
+            changed(&|job| {
+                job.authority = chain(|grant| grant.key = key(4).public());
+            }),
+        ),
+        (
+            "grant expired",
+            DENIED,
+            changed(&|job| {
+                job.authority = chain(|grant| grant.expires_at_ms = NOW_MS);
+            }),
+        ),
+        (
+            "grant not begun",
+            DENIED,
+            changed(&|job| {
+                job.authority = chain(|grant| grant.not_before_ms = NOW_MS + 1);
+            }),
+        ),
+        (
+            "grant of another log",
+            DENIED,
+            changed(&|job| {
+                job.authority = chain(|grant| grant.genesis_sha256 = Sha256([0; 32]));
+            }),
+        ),
+        (
+            "grant of another tenant",
+            DENIED,
+            changed(&|job| {
+                job.authority = chain(|grant| grant.tenant = Tenant::parse("other").unwrap());
+            }),
+        ),
+        (
+            "grant without the verb",
+            DENIED,
+            changed(&|job| {
+                job.authority = chain(|grant| grant.scopes[0].verb = "set-policy".into());
+            }),
+        ),
+        ("from the future", INVALID, job_of(command_issued_at(CREATE, &create_payload(), future))),
+        ("job id of another command", INVALID, changed(&|job| job.job_id = Uuid::from_u128(1))),
+        ("other task", INVALID, changed(&|job| job.task = sign.clone())),
+        ("another other task", INVALID, changed(&|job| job.task = replace.clone())),
+        ("not json", INVALID, job_of(command(CREATE, "{"))),
+        ("not the shape", INVALID, job_of(command(CREATE, "{}"))),
+        ("too deep", INVALID, job_of(command(CREATE, &"[".repeat(100)))),
+        ("unknown verb", INVALID, job_of(command("nsl.v1.cmd.acme.wallet.main.export-key", "{}"))),
+        ("other aggregate", INVALID, job_of(command("nsl.v1.cmd.acme.price-feed.main.create", "{}"))),
+    ];
+    for (name, code, job) in cases {
+        let refusal = judge(&job, &genesis(), NOW_MS).unwrap_err();
+        assert_eq!(refusal.code.code, code, "{name}: {refusal}");
+    }
+}

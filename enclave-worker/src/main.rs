@@ -1,0 +1,107 @@
+//! `nsl-enclave-worker`: starts a worker and serves it on one endpoint until SIGTERM or SIGINT.
+
+mod args;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser as _};
+use nsl_enclave_protocol::{Listener, ServerLimits, serve};
+use nsl_enclave_worker::nsm::Nsm;
+use nsl_enclave_worker::sealing_provider::{self, Sources};
+use nsl_enclave_worker::{Genesis, Worker, hardening, nsm};
+use tokio::signal::unix::{SignalKind, signal};
+
+use args::{Cli, Command, ServeArgs};
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    match (cli.command, cli.serve) {
+        (Some(command), _) => run(&command),
+        (None, Some(args)) => start(args),
+        (None, None) => Cli::command()
+            .error(clap::error::ErrorKind::MissingRequiredArgument, "--listen and --genesis are required")
+            .exit(),
+    }
+}
+
+#[cfg(feature = "development")]
+#[expect(clippy::print_stdout, reason = "what is printed is these subcommands' output")]
+fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Measure => {
+            let build = nsl_enclave_worker::measure::own_build()?;
+            println!("{}", nsl_schemas::canonical::to_string(&build));
+        }
+        Command::DevelopmentRoot { out } => {
+            let root = nsm::software::DevelopmentRoot::generate(nsm::software::system_time_ms())?;
+            root.write(out)?;
+            println!("{}", nsl_schemas::bytes::Sha256(root.sha256()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "development"))]
+fn run(command: &Command) -> anyhow::Result<()> {
+    match *command {}
+}
+
+fn start(args: ServeArgs) -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_max_level(args.log_level).with_writer(std::io::stderr).init();
+    hardening::harden()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run_worker(args))
+}
+
+async fn run_worker(args: ServeArgs) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let genesis = Genesis::read(&args.genesis)?;
+    let sealing_key = sealing_provider::obtain(&genesis, &sources(&args))?;
+    let worker = Arc::new(Worker::start(genesis, open_nsm(&args)?, sealing_key).await?);
+    let listener = Listener::bind(&args.listen).await?;
+    tracing::info!(listen = %args.listen, description = ?worker.describe(), "worker ready");
+    let answer = move |request: Vec<u8>| {
+        let worker = Arc::clone(&worker);
+        async move { worker.answer(&request).await }
+    };
+    let shutdown = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    serve(listener, answer, ServerLimits::default(), shutdown).await.context("serving ended")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+#[cfg(feature = "development")]
+fn sources(args: &ServeArgs) -> Sources {
+    Sources { development_key_file: args.development.development_sealing_key.clone() }
+}
+
+#[cfg(not(feature = "development"))]
+fn sources(_args: &ServeArgs) -> Sources {
+    Sources::default()
+}
+
+#[cfg(feature = "development")]
+fn open_nsm(args: &ServeArgs) -> anyhow::Result<Box<dyn Nsm>> {
+    use nsl_enclave_worker::measure;
+    use nsl_enclave_worker::nsm::software::{DevelopmentRoot, SoftwareNsm};
+
+    let Some(path) = &args.development.development_nsm_root else {
+        return Ok(Box::new(nsm::Device::open()?));
+    };
+    let root = DevelopmentRoot::read(path)?;
+    let build = measure::own_build()?;
+    let measurements = [build.pcr0.0, build.pcr1.0, build.pcr2.0];
+    Ok(Box::new(SoftwareNsm::boot(root, measurements, Box::new(nsm::software::system_time_ms))?))
+}
+
+#[cfg(not(feature = "development"))]
+fn open_nsm(_args: &ServeArgs) -> anyhow::Result<Box<dyn Nsm>> {
+    Ok(Box::new(nsm::Device::open()?))
+}

@@ -1,0 +1,74 @@
+//! A worker's no: to the job, which is signed and recorded; or for now, which changes nothing.
+
+use nsl_schemas::errors::ErrorCode;
+use nsl_schemas::outcome::JobResult;
+
+use crate::{entropy, nsm, seal};
+
+/// Longest message of a refusal: the log keeps no longer one, and it may quote what a client wrote.
+const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// The job will not be done, by this worker or any other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub(crate) struct Refusal {
+    pub(crate) code: ErrorCode,
+    message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        Self { code, message }
+    }
+}
+
+impl From<Refusal> for JobResult {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused { code: refusal.code.code.to_owned(), message: refusal.message }
+    }
+}
+
+/// The worker's own means failed; the job may be done later or elsewhere.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unavailable {
+    /// The NSM failed.
+    #[error(transparent)]
+    Nsm(#[from] nsm::Error),
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] entropy::Error),
+    /// The key could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] seal::Error),
+    /// No usable key was drawn.
+    #[error("no P-256 key was drawn")]
+    Key(#[source] nsl_neo::private_key::Error),
+    /// The key did not sign.
+    #[error("transaction could not be signed")]
+    Sign(#[source] nsl_neo::private_key::Error),
+}
+
+/// Why a job has no result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nsl_schemas::errors;
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let refusal = Refusal::new(errors::WORKER_STATE_INVALID, "é".repeat(600) + "x");
+        assert_eq!(refusal.message, "é".repeat(512));
+        let refusal = Refusal::new(errors::WORKER_STATE_INVALID, format!("x{}", "é".repeat(600)));
+        assert_eq!(refusal.message.len(), 1023);
+    }
+}

@@ -1,0 +1,236 @@
+//! Sealed keys: how a private key leaves the enclave and comes back. AES-256-GCM; the associated data binds it to log,
+//! tenant, wallet, version and policy, so that it opens for nothing else.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
+use nsl_neo::private_key::PRIVATE_KEY_BYTES;
+use nsl_schemas::bytes::{Base64, Sha256};
+use nsl_schemas::canonical;
+use nsl_schemas::outcome::{SealedKey, SealedKeyBinding};
+use zeroize::Zeroizing;
+
+/// Bytes of the secret that a sealing key is derived from.
+pub const SEALING_SECRET_BYTES: usize = 32;
+/// Bytes of the random nonce. Random 96-bit nonces are safe for 2^32 sealings; a wallet is sealed once and then once
+/// for each change of its policy.
+pub(crate) const NONCE_BYTES: usize = NONCE_LEN;
+/// Derives the key that seals.
+const INFO_KEY: &[u8] = b"nsl-sealing-key-v1";
+/// Derives what names the key without telling anything about it.
+const INFO_PUBLIC_ID: &[u8] = b"nsl-sealing-key-id-v1";
+/// Separates the hash of a sealing key's id from other hashes.
+const ID_TAG: &[u8] = b"nsl-sealing-key";
+/// Hex digits of a sealing key's id: enough to tell the handful of keys of a site apart.
+const ID_DIGITS: usize = 16;
+
+/// Why a key could not be sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The sealing key could not be derived.
+    #[error("sealing key could not be derived")]
+    Derive,
+    /// The cipher failed.
+    #[error("key could not be sealed")]
+    Seal,
+}
+
+/// Why a sealed key does not open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Sealed by another key.
+    #[error("sealed by the sealing key {found:?}, this worker has {expected:?}")]
+    OtherKey {
+        /// This worker's.
+        expected: String,
+        /// The one named.
+        found: String,
+    },
+    /// Altered, or bound to another log, wallet, version or policy.
+    #[error("the sealed key does not open for this wallet, version and policy")]
+    NotAuthentic,
+}
+
+/// The key that seals wallets' keys; the workers of a pool share it. Wiped when dropped.
+pub struct SealingKey {
+    id: String,
+    key: Zeroizing<[u8; SEALING_SECRET_BYTES]>,
+}
+
+impl SealingKey {
+    /// Derives the sealing key of one log from a provider's secret.
+    pub fn derive(secret: &[u8; SEALING_SECRET_BYTES], genesis_sha256: Sha256) -> Result<Self, Error> {
+        let prk = Salt::new(HKDF_SHA256, &genesis_sha256.0).extract(secret);
+        let public_id = expand(&prk, INFO_PUBLIC_ID)?;
+        let digest = Sha256::of(&[ID_TAG, public_id.as_slice()].concat());
+        let id = digest.to_string().chars().take(ID_DIGITS).collect();
+        Ok(Self { id, key: expand(&prk, INFO_KEY)? })
+    }
+
+    /// Names the key.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Seals a private key for what `binding` says.
+    pub(crate) fn seal(
+        &self,
+        secret: &Zeroizing<[u8; PRIVATE_KEY_BYTES]>,
+        nonce: [u8; NONCE_BYTES],
+        binding: &SealedKeyBinding<'_>,
+    ) -> Result<SealedKey, Error> {
+        // With room for the tag, or growing would leave a copy of the secret behind.
+        let mut sealed = Zeroizing::new(Vec::with_capacity(PRIVATE_KEY_BYTES + AES_256_GCM.tag_len()));
+        sealed.extend_from_slice(secret.as_slice());
+        self.cipher()
+            .ok_or(Error::Seal)?
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                associated_data(binding),
+                &mut *sealed,
+            )
+            .map_err(|_| Error::Seal)?;
+        Ok(SealedKey {
+            sealing_key_id: self.id.clone(),
+            version: binding.version,
+            nonce: Base64(nonce.to_vec()),
+            ciphertext: Base64(sealed.to_vec()),
+        })
+    }
+
+    /// Opens a sealed key if it was sealed for exactly what `binding` says.
+    pub(crate) fn open(
+        &self,
+        sealed: &SealedKey,
+        binding: &SealedKeyBinding<'_>,
+    ) -> Result<Zeroizing<[u8; PRIVATE_KEY_BYTES]>, OpenError> {
+        if sealed.sealing_key_id != self.id {
+            let found = sealed.sealing_key_id.chars().take(ID_DIGITS).collect();
+            return Err(OpenError::OtherKey { expected: self.id.clone(), found });
+        }
+        let nonce = Nonce::try_assume_unique_for_key(&sealed.nonce.0).map_err(|_| OpenError::NotAuthentic)?;
+        if sealed.ciphertext.0.len() != PRIVATE_KEY_BYTES + AES_256_GCM.tag_len() {
+            return Err(OpenError::NotAuthentic);
+        }
+        let mut opened = Zeroizing::new(sealed.ciphertext.0.clone());
+        let cipher = self.cipher().ok_or(OpenError::NotAuthentic)?;
+        let plain = cipher
+            .open_in_place(nonce, associated_data(binding), &mut opened)
+            .map_err(|_| OpenError::NotAuthentic)?;
+        let mut secret = Zeroizing::new([0; PRIVATE_KEY_BYTES]);
+        secret.iter_mut().zip(plain.iter()).for_each(|(to, from)| *to = *from);
+        Ok(secret)
+    }
+
+    /// `None` cannot happen: the key has the length that the cipher needs.
+    fn cipher(&self) -> Option<LessSafeKey> {
+        UnboundKey::new(&AES_256_GCM, self.key.as_slice()).ok().map(LessSafeKey::new)
+    }
+}
+
+impl std::fmt::Debug for SealingKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "SealingKey({})", self.id)
+    }
+}
+
+fn associated_data(binding: &SealedKeyBinding<'_>) -> Aad<Vec<u8>> {
+    Aad::from(canonical::to_string(binding).into_bytes())
+}
+
+fn expand(prk: &Prk, info: &[u8]) -> Result<Zeroizing<[u8; SEALING_SECRET_BYTES]>, Error> {
+    let mut out = Zeroizing::new([0; SEALING_SECRET_BYTES]);
+    prk.expand(&[info], HKDF_SHA256)
+        .and_then(|expanded| expanded.fill(out.as_mut_slice()))
+        .map_err(|_| Error::Derive)?;
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use nsl_schemas::token::{AggregateId, Tenant};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GENESIS: Sha256 = Sha256([7; 32]);
+
+    fn key() -> SealingKey {
+        SealingKey::derive(&[1; 32], GENESIS).unwrap()
+    }
+
+    fn names() -> (Tenant, AggregateId) {
+        (Tenant::parse("acme").unwrap(), AggregateId::parse("main").unwrap())
+    }
+
+    fn binding<'a>(tenant: &'a Tenant, wallet: &'a AggregateId) -> SealedKeyBinding<'a> {
+        let policy_sha256 = Sha256([9; 32]);
+        SealedKeyBinding { genesis_sha256: GENESIS, tenant, wallet, version: 1, policy_sha256 }
+    }
+
+    fn sealed() -> SealedKey {
+        let (tenant, wallet) = names();
+        key().seal(&Zeroizing::new([5; 32]), [3; 12], &binding(&tenant, &wallet)).unwrap()
+    }
+
+    #[test]
+    fn a_sealed_key_opens_for_what_it_was_sealed_for_and_hides_the_secret() {
+        let (tenant, wallet) = names();
+        let sealed = sealed();
+        assert_eq!(*key().open(&sealed, &binding(&tenant, &wallet)).unwrap(), [5; 32]);
+        assert_eq!(sealed.ciphertext.0.len(), 48);
+        assert!(!sealed.ciphertext.0.windows(4).any(|window| window == [5; 4]));
+    }
+
+    #[test]
+    fn a_sealed_key_opens_for_nothing_else() {
+        let (tenant, wallet) = names();
+        let (other_tenant, other_wallet) =
+            (Tenant::parse("other").unwrap(), AggregateId::parse("other").unwrap());
+        let right = binding(&tenant, &wallet);
+        let wrong = [
+            SealedKeyBinding { genesis_sha256: Sha256([8; 32]), ..right.clone() },
+            SealedKeyBinding { tenant: &other_tenant, ..right.clone() },
+            SealedKeyBinding { wallet: &other_wallet, ..right.clone() },
+            SealedKeyBinding { version: 2, ..right.clone() },
+            SealedKeyBinding { policy_sha256: Sha256([8; 32]), ..right.clone() },
+        ];
+        for binding in wrong {
+            assert_eq!(key().open(&sealed(), &binding), Err(OpenError::NotAuthentic), "{binding:?}");
+        }
+    }
+
+    #[test]
+    fn another_sealing_key_is_named() {
+        let (tenant, wallet) = names();
+        for other in [SealingKey::derive(&[2; 32], GENESIS), SealingKey::derive(&[1; 32], Sha256([8; 32]))] {
+            let other = other.unwrap();
+            assert_ne!(other.id(), key().id());
+            assert!(matches!(
+                other.open(&sealed(), &binding(&tenant, &wallet)),
+                Err(OpenError::OtherKey { .. })
+            ));
+        }
+        assert_eq!(key().id().len(), 16);
+    }
+
+    proptest! {
+        #[test]
+        fn altered_bytes_never_open(index in 0_usize..60, bit in 0_u8..8) {
+            let (tenant, wallet) = names();
+            let mut altered = sealed();
+            match altered.ciphertext.0.get_mut(index) {
+                Some(byte) => *byte ^= 1 << bit,
+                None => altered.nonce.0[index - 48] ^= 1 << bit,
+            }
+            prop_assert_eq!(key().open(&altered, &binding(&tenant, &wallet)), Err(OpenError::NotAuthentic));
+        }
+
+        #[test]
+        fn other_lengths_never_open(nonce: Vec<u8>, ciphertext: Vec<u8>) {
+            let (tenant, wallet) = names();
+            let made_up =
+                SealedKey { nonce: Base64(nonce), ciphertext: Base64(ciphertext), ..sealed() };
+            prop_assert!(key().open(&made_up, &binding(&tenant, &wallet)).is_err());
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Where the sealing key comes from. The manifest names the provider; a build has those of its features.
+
+#[cfg(feature = "development")]
+use std::{fs::File, io::Read, path::Path, path::PathBuf};
+
+use nsl_schemas::authority::SealingProvider;
+#[cfg(feature = "development")]
+use zeroize::Zeroizing;
+
+use crate::genesis::Genesis;
+#[cfg(feature = "development")]
+use crate::seal::SEALING_SECRET_BYTES;
+use crate::seal::{self, SealingKey};
+
+/// The providers of this build, for errors. KMS and a custodian quorum are specified and not built yet.
+const AVAILABLE: &str = if cfg!(feature = "development") { "development" } else { "none" };
+
+/// What a worker is given to obtain its sealing key with.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// The file of the development provider: 32 bytes.
+    #[cfg(feature = "development")]
+    pub development_key_file: Option<PathBuf>,
+}
+
+/// Why there is no sealing key.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The provider is not part of this build.
+    #[error(
+        "genesis manifest asks for the sealing provider {provider:?}, and this build has: {AVAILABLE} (the provider \
+         \"development\" is in builds with the feature `development` only)"
+    )]
+    NotBuilt {
+        /// The one asked for.
+        provider: &'static str,
+    },
+    /// The development provider has no file.
+    #[cfg(feature = "development")]
+    #[error("the sealing provider \"development\" needs --development-sealing-key")]
+    NoFile,
+    /// The file cannot be read.
+    #[cfg(feature = "development")]
+    #[error("cannot read the sealing key {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not a key.
+    #[cfg(feature = "development")]
+    #[error("sealing key {} is not exactly {SEALING_SECRET_BYTES} bytes", path.display())]
+    Length {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key cannot be derived.
+    #[error(transparent)]
+    Derive(#[from] seal::Error),
+}
+
+/// Obtains the sealing key from the provider that the manifest names.
+pub fn obtain(genesis: &Genesis, sources: &Sources) -> Result<SealingKey, Error> {
+    match genesis.manifest().sealing_provider {
+        SealingProvider::Development => development(genesis, sources),
+    }
+}
+
+#[cfg(not(feature = "development"))]
+fn development(_genesis: &Genesis, _sources: &Sources) -> Result<SealingKey, Error> {
+    Err(Error::NotBuilt { provider: "development" })
+}
+
+#[cfg(feature = "development")]
+fn development(genesis: &Genesis, sources: &Sources) -> Result<SealingKey, Error> {
+    let path = sources.development_key_file.as_deref().ok_or(Error::NoFile)?;
+    Ok(SealingKey::derive(&*read_secret(path)?, genesis.sha256())?)
+}
+
+#[cfg(feature = "development")]
+fn read_secret(path: &Path) -> Result<Zeroizing<[u8; SEALING_SECRET_BYTES]>, Error> {
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(failed)?;
+    let (mut secret, mut more) = (Zeroizing::new([0; SEALING_SECRET_BYTES]), [0; 1]);
+    match file.read_exact(secret.as_mut_slice()) {
+        Ok(()) if file.read(&mut more).map_err(failed)? == 0 => Ok(secret),
+        Ok(()) => Err(Error::Length { path: path.to_owned() }),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Err(Error::Length { path: path.to_owned() })
+        }
+        Err(source) => Err(failed(source)),
+    }
+}

@@ -1,0 +1,53 @@
+//! A wallet's key within the enclave: drawn, sealed, opened. It never leaves in the clear.
+
+use nsl_neo::PrivateKey;
+use nsl_schemas::bytes::Sha256;
+use nsl_schemas::errors;
+use nsl_schemas::outcome::SealedKey;
+
+use crate::entropy;
+use crate::judge::{PresentedState, Subject};
+use crate::nsm::NsmHandle;
+use crate::refusal::{Refusal, Unavailable};
+use crate::seal::{self, NONCE_BYTES, SealingKey};
+
+/// Draws for one key: a draw misses the range of P-256 once in 2^32, so a second miss is a broken generator.
+const DRAWS_MAX: usize = 2;
+
+/// Draws a new key.
+pub(crate) async fn draw(nsm: &NsmHandle) -> Result<PrivateKey, Unavailable> {
+    let mut drawn = PrivateKey::from_bytes(entropy::draw(nsm, "nsl-wallet-key").await?);
+    for _ in 1..DRAWS_MAX {
+        if drawn.is_err() {
+            drawn = PrivateKey::from_bytes(entropy::draw(nsm, "nsl-wallet-key").await?);
+        }
+    }
+    drawn.map_err(Unavailable::Key)
+}
+
+/// Seals `key` as `version` of the wallet's key, for use under the policy of this hash.
+pub(crate) async fn seal(
+    nsm: &NsmHandle,
+    sealing_key: &SealingKey,
+    subject: &Subject,
+    key: &PrivateKey,
+    version: u32,
+    policy_sha256: Sha256,
+) -> Result<SealedKey, Unavailable> {
+    let random = entropy::draw(nsm, "nsl-sealing-nonce").await?;
+    let nonce: [u8; NONCE_BYTES] = *random.first_chunk().ok_or(seal::Error::Seal)?;
+    Ok(sealing_key.seal(key.secret_bytes(), nonce, &subject.binding(version, policy_sha256))?)
+}
+
+/// Opens the key that the host presents. It opens only under the policy it was sealed with, so what is presented beside
+/// it is proven to be the policy in force when it was sealed.
+pub(crate) fn open(
+    sealing_key: &SealingKey,
+    subject: &Subject,
+    state: &PresentedState,
+) -> Result<PrivateKey, Refusal> {
+    let invalid = |message: String| Refusal::new(errors::WORKER_STATE_INVALID, message);
+    let binding = subject.binding(state.sealed_key.version, state.policy.sha256());
+    let secret = sealing_key.open(&state.sealed_key, &binding).map_err(|error| invalid(error.to_string()))?;
+    PrivateKey::from_bytes(secret).map_err(|error| invalid(error.to_string()))
+}

@@ -1,0 +1,10 @@
+//! A worker from request to signed outcome, over the software NSM and the production verifier.
+
+#[cfg(test)]
+mod jobs;
+#[cfg(test)]
+mod mutations;
+#[cfg(test)]
+mod site;
+#[cfg(test)]
+mod start;
