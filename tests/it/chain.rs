@@ -1,7 +1,9 @@
 //! The private chain as seen from outside: paying from its genesis account, and balances.
 
 use nsl_neo::account::{Account, Multisig};
-use nsl_neo::{Address, Nep17Transfer, Signer, Transaction, TransactionFields, UnsignedTransaction, native, wif};
+use nsl_neo::{
+    Address, Nep17Transfer, Signer, Transaction, TransactionFields, UnsignedTransaction, native, wif,
+};
 use nsl_neo_rpc::{Client as Node, Submission};
 
 use crate::patience::until;
@@ -40,7 +42,8 @@ pub(crate) async fn fund(node: &Node, to: Address, amount: u128) {
     let transaction = Transaction::new(unsigned, vec![witness]).unwrap();
     let submission = node.send_raw_transaction(&transaction).await.unwrap();
     assert!(matches!(submission, Submission::Accepted), "{submission:?}");
-    until("the payment is in a block", async || node.transaction_height(transaction.hash()).await.unwrap()).await;
+    until("the payment is in a block", async || node.transaction_height(transaction.hash()).await.unwrap())
+        .await;
 }
 
 /// The GAS of an address, as the node has it.

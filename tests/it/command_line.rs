@@ -92,8 +92,11 @@ fn raw_commands(system: &System) {
 async fn replay(system: &System) {
     let output = system.nsl(&["events", "replay", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    let lines: Vec<Value> =
-        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let positions: Vec<u64> = lines.iter().map(|line| line["position"].as_u64().unwrap()).collect();
     assert_eq!(positions, (1..=u64::try_from(lines.len()).unwrap()).collect::<Vec<_>>());
     let recorded = log::publishable(&system.database(), positions.len().try_into().unwrap()).await;
@@ -102,6 +105,7 @@ async fn replay(system: &System) {
         (line["position"].as_u64().unwrap(), text("subject"), text("id"))
     };
     let told: Vec<_> = lines.iter().map(told).collect();
-    let recorded: Vec<_> = recorded.into_iter().map(|(position, subject, id, _)| (position, subject, id)).collect();
+    let recorded: Vec<_> =
+        recorded.into_iter().map(|(position, subject, id, _)| (position, subject, id)).collect();
     assert_eq!(told, recorded);
 }

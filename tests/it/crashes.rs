@@ -34,7 +34,11 @@ const PROGRESS: usize = 24;
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_or_doubled_while_every_process_is_killed_in_turn() {
     let Some(system) = System::start().await else { return };
-    assert_eq!(system.processes(), BTreeSet::from(PROCESSES.map(str::to_owned)), "a process that is not killed");
+    assert_eq!(
+        system.processes(),
+        BTreeSet::from(PROCESSES.map(str::to_owned)),
+        "a process that is not killed"
+    );
     let database = system.database();
     let mut load = Load::start(&system).await;
     for name in PROCESSES {
@@ -48,7 +52,10 @@ async fn nothing_acknowledged_is_lost_or_doubled_while_every_process_is_killed_i
             goes_on.then_some(())
         })
         .await;
-        println!("{name} killed; {PROGRESS} further transfers confirmed after {:.1} s", killed.elapsed().as_secs_f32());
+        println!(
+            "{name} killed; {PROGRESS} further transfers confirmed after {:.1} s",
+            killed.elapsed().as_secs_f32()
+        );
     }
     let heard = load.stop().await;
     check_commands(&database, &heard).await;
@@ -96,7 +103,8 @@ async fn check_chain(system: &System, load: &Load, heard: &Heard) {
     let (mut spent, mut cost) = (0, 0);
     for sender in &load.senders {
         spent += FUNDS_DATOSHI - gas(&node, wallets::address(&sender.wallet)).await;
-        let fees = u128::from(sender.quote.system_fee_datoshi.0) + u128::from(sender.quote.network_fee_datoshi.0);
+        let fees =
+            u128::from(sender.quote.system_fee_datoshi.0) + u128::from(sender.quote.network_fee_datoshi.0);
         assert!(cost == 0 || cost == SENT_DATOSHI + fees, "all transfers of this load cost the same");
         cost = SENT_DATOSHI + fees;
     }
@@ -107,7 +115,8 @@ async fn check_chain(system: &System, load: &Load, heard: &Heard) {
 async fn check_stream(system: &System, database: &PgPool) {
     let head = log::head(database).await;
     let client = system.client().await;
-    until("the log is published", async || (client.published_head().await.unwrap() >= head).then_some(())).await;
+    until("the log is published", async || (client.published_head().await.unwrap() >= head).then_some(()))
+        .await;
     let events = client.events(&EventFilter::default(), 1).await.unwrap();
     let published: Vec<Published> = events
         .take(head.try_into().unwrap())

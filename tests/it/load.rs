@@ -72,7 +72,8 @@ impl Load {
         for sender in &load.senders {
             let (sender, database) = (Arc::clone(sender), system.database());
             let (heard, stop) = (Arc::clone(&load.heard), Arc::clone(&load.stop));
-            load.tasks.push(tokio::spawn(async move { sender.run(recipient, &database, &heard, &stop).await }));
+            load.tasks
+                .push(tokio::spawn(async move { sender.run(recipient, &database, &heard, &stop).await }));
         }
         load
     }
@@ -117,8 +118,10 @@ impl Sender {
             if stop.load(Ordering::Relaxed) {
                 return;
             }
-            let prepared =
-                self.client.prepare_transfer(Uuid::now_v7(), &self.wallet.wallet, &transfer, &self.quote).unwrap();
+            let prepared = self
+                .client
+                .prepare_transfer(Uuid::now_v7(), &self.wallet.wallet, &transfer, &self.quote)
+                .unwrap();
             let result = self.send(&prepared).await;
             heard.lock().unwrap().transfers.push(result);
             if round % TRANSFERS_A_CREATION == 0 {

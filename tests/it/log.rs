@@ -73,8 +73,12 @@ pub(crate) async fn faults(database: &PgPool) -> Vec<String> {
 /// What the log says of every command: first position and number of events.
 pub(crate) async fn receipts(database: &PgPool) -> HashMap<Uuid, (u64, u32)> {
     let rows: Vec<(Uuid, i64, i32)> =
-        sqlx::query_as("SELECT command_id, first_position, event_count FROM receipts").fetch_all(database).await.unwrap();
-    let number = |(id, position, events)| (id, (u64::try_from(position).unwrap(), u32::try_from(events).unwrap()));
+        sqlx::query_as("SELECT command_id, first_position, event_count FROM receipts")
+            .fetch_all(database)
+            .await
+            .unwrap();
+    let number =
+        |(id, position, events)| (id, (u64::try_from(position).unwrap(), u32::try_from(events).unwrap()));
     rows.into_iter().map(number).collect()
 }
 

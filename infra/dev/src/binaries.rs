@@ -61,7 +61,11 @@ impl Binaries {
     fn find(folder: &Path, services: impl Iterator<Item = &'static Service>) -> Result<Self, Error> {
         let path_of = |service: &Service| {
             let path = folder.join(service.binary);
-            if path.is_file() { Ok((service.binary.to_owned(), path)) } else { Err(Error::NotPrebuilt { path }) }
+            if path.is_file() {
+                Ok((service.binary.to_owned(), path))
+            } else {
+                Err(Error::NotPrebuilt { path })
+            }
         };
         Ok(Self { paths: services.map(path_of).collect::<Result<_, _>>()? })
     }
@@ -132,7 +136,9 @@ mod tests {
         std::fs::write(folder.path().join(first.binary), "").unwrap();
         let found = Binaries::find(folder.path(), [first].into_iter()).unwrap();
         assert_eq!(found.path(first.binary), folder.path().join(first.binary));
-        let Err(Error::NotPrebuilt { path }) = Binaries::find(folder.path(), built()) else { panic!("found all") };
+        let Err(Error::NotPrebuilt { path }) = Binaries::find(folder.path(), built()) else {
+            panic!("found all")
+        };
         assert_ne!(path, folder.path().join(first.binary));
     }
 }

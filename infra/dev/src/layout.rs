@@ -23,6 +23,8 @@ pub(crate) enum Error {
 pub(crate) struct Layout {
     root: PathBuf,
     site: PathBuf,
+    /// The folder of built programs: where `NSL_BINARIES_DIR` says, else where this one is.
+    programs: Option<PathBuf>,
 }
 
 impl Layout {
@@ -30,8 +32,11 @@ impl Layout {
     pub(crate) fn locate() -> Result<Self, Error> {
         let current = std::env::current_dir().map_err(Error::CurrentFolder)?;
         let root = workspace_root(&current).ok_or(Error::NoWorkspace)?;
-        let site = std::env::var_os(SITE_VARIABLE).map_or_else(|| root.join(".nsl/site"), |site| current.join(site));
-        Ok(Self { root, site })
+        let site = std::env::var_os(SITE_VARIABLE).map(|site| current.join(site));
+        let site = site.unwrap_or_else(|| root.join(".nsl/site"));
+        let beside = || Some(std::env::current_exe().ok()?.parent()?.to_owned());
+        let programs = binaries::prebuilt_directory().or_else(beside);
+        Ok(Self { root, site, programs })
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -45,8 +50,7 @@ impl Layout {
 
     /// A built program, as the newest build of a local site left it.
     pub(crate) fn binary(&self, name: &str) -> PathBuf {
-        let beside = || Some(std::env::current_exe().ok()?.parent()?.to_owned());
-        binaries::prebuilt_directory().or_else(beside).map_or_else(|| name.into(), |folder| folder.join(name))
+        self.programs.as_ref().map_or_else(|| name.into(), |folder| folder.join(name))
     }
 
     /// What the process that owns the site tells about itself.

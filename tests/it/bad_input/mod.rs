@@ -69,7 +69,8 @@ impl Bench {
             not_before_ms: 0,
             expires_at_ms: FAR_FUTURE_MS,
         };
-        let grant = authority::grant(&system.genesis(), &self.tenant, terms, &system.key("demo-root")).unwrap();
+        let grant =
+            authority::grant(&system.genesis(), &self.tenant, terms, &system.key("demo-root")).unwrap();
         let to = self.client.subject("authority", &AggregateId::parse("root").unwrap(), "grant").unwrap();
         self.client.send(&self.client.prepare(&to, &grant).unwrap()).await.unwrap();
         key
@@ -135,7 +136,8 @@ async fn not_taken(bench: &Bench, keys: &Keys) {
     for subject in ["nsl.v1.cmd.demo.wallet.create", "nsl.v1.cmd.demo.wallet.x.y.create", "nsl.v1.cmd"] {
         let Message { subject, headers, payload, .. } =
             Draft { subject: subject.to_owned(), ..bench.good() }.sign(&keys.issuer);
-        let publish = bench.jetstream.publish_with_headers(subject.clone(), headers, payload.into()).await.unwrap();
+        let publish =
+            bench.jetstream.publish_with_headers(subject.clone(), headers, payload.into()).await.unwrap();
         let error = publish.await.expect_err(&subject);
         assert_eq!(error.kind(), PublishErrorKind::StreamNotFound, "{subject}: {error}");
     }
@@ -162,7 +164,8 @@ async fn another_command_under_a_used_id_is_refused_and_the_first_keeps_its_answ
     let result = bench.result_of(&first.clone().sign(&key)).await;
     let database = system.database();
     let before = log::events_of_tenants(&database).await;
-    let other_payload = Draft { payload: bench.payload.replace("\"1\"", "\"2\"").into_bytes(), ..first.clone() };
+    let other_payload =
+        Draft { payload: bench.payload.replace("\"1\"", "\"2\"").into_bytes(), ..first.clone() };
     let other_times = Draft { expires_at_ms: first.expires_at_ms + 1, ..first.clone() };
     let other_verb = Draft { subject: first.subject.replace(".create", ".set-policy"), ..first.clone() };
     let stranger = SigningKey::from_seed(&[79; 32]);

@@ -3,8 +3,8 @@
 use nsl_client::prepared::unix_now_ms;
 use nsl_schemas::canonical::DEPTH_MAX;
 use nsl_schemas::envelope::{
-    CLOCK_SKEW_MS_MAX, HEADER_COMMAND_ID, HEADER_EXPIRES_AT_MS, HEADER_ISSUED_AT_MS, HEADER_ISSUER, HEADER_SIGNATURE,
-    LIFETIME_MS_MAX, PAYLOAD_BYTES_MAX,
+    CLOCK_SKEW_MS_MAX, HEADER_COMMAND_ID, HEADER_EXPIRES_AT_MS, HEADER_ISSUED_AT_MS, HEADER_ISSUER,
+    HEADER_SIGNATURE, LIFETIME_MS_MAX, PAYLOAD_BYTES_MAX,
 };
 use nsl_schemas::nkey::SigningKey;
 use uuid::Uuid;
@@ -54,11 +54,19 @@ fn headers(keys: &Keys, good: &dyn Fn() -> Draft) -> Vec<Row> {
     for header in HEADERS {
         rows.push(row(format!("{header} missing"), signed().with_copies(header, 0), "header_missing"));
         rows.push(row(format!("{header} repeated"), signed().with_copies(header, 2), "header_invalid"));
-        rows.push(row(format!("{header} too long"), signed().set(header, &"7".repeat(LONG)), "header_invalid"));
+        rows.push(row(
+            format!("{header} too long"),
+            signed().set(header, &"7".repeat(LONG)),
+            "header_invalid",
+        ));
         let empty = if header == HEADER_COMMAND_ID { "command_id_invalid" } else { "header_invalid" };
         rows.push(row(format!("{header} empty"), signed().set(header, ""), empty));
     }
-    rows.push(row("no header at all", Message { headers: async_nats::HeaderMap::new(), ..signed() }, "header_missing"));
+    rows.push(row(
+        "no header at all",
+        Message { headers: async_nats::HeaderMap::new(), ..signed() },
+        "header_missing",
+    ));
     let id = Uuid::now_v7();
     for (name, value) in [
         ("a word", "create".to_owned()),
@@ -105,9 +113,14 @@ fn identities(keys: &Keys, good: &dyn Fn() -> Draft) -> Vec<Row> {
         message
     };
     let other_id = Uuid::now_v7();
-    let lifetime = |issued_at_ms, expires_at_ms| Draft { issued_at_ms, expires_at_ms, ..good() }.sign(&keys.issuer);
+    let lifetime =
+        |issued_at_ms, expires_at_ms| Draft { issued_at_ms, expires_at_ms, ..good() }.sign(&keys.issuer);
     vec![
-        row("payload changed after signing", altered(&|message| message.payload.push(b' ')), "signature_invalid"),
+        row(
+            "payload changed after signing",
+            altered(&|message| message.payload.push(b' ')),
+            "signature_invalid",
+        ),
         row(
             "subject changed after signing",
             altered(&|message| message.subject = message.subject.replace(".create", ".set-policy")),
@@ -131,7 +144,11 @@ fn identities(keys: &Keys, good: &dyn Fn() -> Draft) -> Vec<Row> {
             good().sign(&keys.stranger).set(HEADER_ISSUER, &keys.issuer.public().to_string()),
             "signature_invalid",
         ),
-        row("signature of zeros", signed().set(HEADER_SIGNATURE, &format!("{}==", "A".repeat(86))), "signature_invalid"),
+        row(
+            "signature of zeros",
+            signed().set(HEADER_SIGNATURE, &format!("{}==", "A".repeat(86))),
+            "signature_invalid",
+        ),
         row("an issuer without a grant", good().sign(&keys.stranger), "not_authorised"),
         row("expired", lifetime(now_ms - 60_000, now_ms - 1), "command_expired"),
         row(
@@ -147,7 +164,11 @@ fn subjects(keys: &Keys, good: &dyn Fn() -> Draft) -> Vec<Row> {
     let to = |subject: &str| Draft { subject: subject.to_owned(), ..good() };
     let long = format!("nsl.v1.cmd.demo.wallet.{}.create", "x".repeat(65));
     let mut rows = vec![
-        row("unknown aggregate", to("nsl.v1.cmd.demo.purse.x.create").sign(&keys.issuer), "aggregate_unknown"),
+        row(
+            "unknown aggregate",
+            to("nsl.v1.cmd.demo.purse.x.create").sign(&keys.issuer),
+            "aggregate_unknown",
+        ),
         row("unknown verb", to("nsl.v1.cmd.demo.wallet.x.explode").sign(&keys.issuer), "verb_unknown"),
         row("verb in upper case", to("nsl.v1.cmd.demo.wallet.x.CREATE").sign(&keys.issuer), "verb_unknown"),
         row(
@@ -156,7 +177,11 @@ fn subjects(keys: &Keys, good: &dyn Fn() -> Draft) -> Vec<Row> {
             "not_authorised",
         ),
         row("another tenant", to("nsl.v1.cmd.other.wallet.x.create").sign(&keys.issuer), "not_authorised"),
-        row("the service's tenant", to("nsl.v1.cmd.system.worker.x.register").sign(&keys.issuer), "not_authorised"),
+        row(
+            "the service's tenant",
+            to("nsl.v1.cmd.system.worker.x.register").sign(&keys.issuer),
+            "not_authorised",
+        ),
     ];
     for verb in ["record-outcome", "record-confirmation", "record-expiry"] {
         let message = to(&format!("nsl.v1.cmd.demo.wallet.x.{verb}")).sign(&keys.issuer);
@@ -170,7 +195,11 @@ fn subjects(keys: &Keys, good: &dyn Fn() -> Draft) -> Vec<Row> {
         ("id not ASCII", "nsl.v1.cmd.demo.wallet.é.create"),
         ("id too long", &long),
     ] {
-        rows.push(row(format!("malformed subject: {name}"), to(subject).sign(&keys.issuer), "subject_invalid"));
+        rows.push(row(
+            format!("malformed subject: {name}"),
+            to(subject).sign(&keys.issuer),
+            "subject_invalid",
+        ));
     }
     rows
 }
