@@ -7,5 +7,7 @@ pub mod authority;
 pub mod decision;
 pub mod price_feed;
 pub mod reaction;
+#[cfg(test)]
+mod test_world;
 pub mod wallet;
 pub mod worker;

@@ -115,3 +115,6 @@ pub fn job(event: &WalletEvent, wallet: &Wallet, cause: Cause<'_>) -> Option<Job
         task,
     })))
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,6 @@ pub(crate) enum Command {
 
 /// How to serve.
 #[derive(Debug, Args)]
-#[group(id = "serve")]
 pub(crate) struct ServeArgs {
     /// Where to listen: vsock://any:PORT, or unix://PATH in development
     #[arg(long, value_name = "ENDPOINT")]
@@ -43,19 +42,12 @@ pub(crate) struct ServeArgs {
     /// Least severe level that is logged
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: tracing::level_filters::LevelFilter,
-    #[cfg(feature = "development")]
-    #[command(flatten)]
-    pub(crate) development: DevelopmentArgs,
-}
-
-/// What stands in for an enclave's surroundings in development builds.
-#[cfg(feature = "development")]
-#[derive(Debug, Args)]
-pub(crate) struct DevelopmentArgs {
     /// Key and certificate of the development root (PEM): use the software NSM instead of /dev/nsm
+    #[cfg(feature = "development")]
     #[arg(long, value_name = "FILE")]
     pub(crate) development_nsm_root: Option<PathBuf>,
     /// 32 bytes that the sealing key is derived from
+    #[cfg(feature = "development")]
     #[arg(long, value_name = "FILE")]
     pub(crate) development_sealing_key: Option<PathBuf>,
 }

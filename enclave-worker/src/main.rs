@@ -19,6 +19,7 @@ fn main() -> anyhow::Result<()> {
     match (cli.command, cli.serve) {
         (Some(command), _) => run(&command),
         (None, Some(args)) => start(args),
+        // clap has asked for both already; it cannot tell the type so.
         (None, None) => Cli::command()
             .error(clap::error::ErrorKind::MissingRequiredArgument, "--listen and --genesis are required")
             .exit(),
@@ -79,7 +80,7 @@ async fn run_worker(args: ServeArgs) -> anyhow::Result<()> {
 
 #[cfg(feature = "development")]
 fn sources(args: &ServeArgs) -> Sources {
-    Sources { development_key_file: args.development.development_sealing_key.clone() }
+    Sources { development_key_file: args.development_sealing_key.clone() }
 }
 
 #[cfg(not(feature = "development"))]
@@ -92,7 +93,7 @@ fn open_nsm(args: &ServeArgs) -> anyhow::Result<Box<dyn Nsm>> {
     use nsl_enclave_worker::measure;
     use nsl_enclave_worker::nsm::software::{DevelopmentRoot, SoftwareNsm};
 
-    let Some(path) = &args.development.development_nsm_root else {
+    let Some(path) = &args.development_nsm_root else {
         return Ok(Box::new(nsm::Device::open()?));
     };
     let root = DevelopmentRoot::read(path)?;

@@ -93,3 +93,29 @@ fn read_secret(path: &Path) -> Result<Zeroizing<[u8; SEALING_SECRET_BYTES]>, Err
         Err(source) => Err(failed(source)),
     }
 }
+
+#[cfg(all(test, not(feature = "development")))]
+mod tests {
+    use nsl_schemas::authority::{GenesisManifest, Quorum, Signed};
+    use nsl_schemas::bytes::Sha256;
+    use nsl_schemas::nkey::SigningKey;
+    use nsl_verify::attestation::TrustRoot;
+
+    use super::*;
+
+    #[test]
+    fn a_build_without_the_provider_says_which_it_has() {
+        let key = SigningKey::from_seed(&[1; 32]);
+        let manifest = GenesisManifest {
+            log_origin: "test".into(),
+            quorum: Quorum { threshold: 1, keys: vec![key.public()] },
+            attestation_root_sha256: Sha256(TrustRoot::aws_nitro().sha256()),
+            builds: vec![],
+            sealing_provider: SealingProvider::Development,
+            created_at_ms: 1,
+        };
+        let genesis = Genesis::obey(Signed::sign(manifest, &[&key])).unwrap();
+        let error = obtain(&genesis, &Sources::default()).unwrap_err();
+        assert!(error.to_string().contains("\"development\", and this build has: none"), "{error}");
+    }
+}

@@ -68,6 +68,8 @@ mod tests {
 
     const GAS: &str = "0xd2a4cff31913016155e38e474a2c06d08be276cf";
 
+    type Change = fn(&mut Policy);
+
     fn sound() -> Policy {
         Policy {
             owners: Quorum { threshold: 1, keys: vec![SigningKey::from_seed(&[1; 32]).public()] },
@@ -81,7 +83,7 @@ mod tests {
     #[test]
     fn names_what_is_wrong() {
         assert_eq!(check_sound(&sound()), Ok(()));
-        let cases: [(fn(&mut Policy), Unsound); 7] = [
+        let cases: [(Change, Unsound); 7] = [
             (|p| p.owners.threshold = 2, Unsound::Owners),
             (|p| p.assets.clear(), Unsound::Assets),
             (|p| p.assets.push(p.assets[0].clone()), Unsound::Assets),

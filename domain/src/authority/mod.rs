@@ -62,3 +62,6 @@ impl Authority {
         Some(GrantChain { root: root.clone(), grant: grant.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,8 @@ pub fn judge(rules: &FeedRules, as_of_ms: u64, observations: &[Observation]) -> 
         }
     }
     let price = median(accepted(&judged)).map(|price| {
-        let confidence = accepted(&judged).into_iter().map(|one| one.abs_diff(price)).max().unwrap_or_default();
+        let confidence =
+            accepted(&judged).into_iter().map(|one| one.abs_diff(price)).max().unwrap_or_default();
         (PriceE8(price), PriceE8(confidence))
     });
     Judgement { price, observations: judged }
@@ -47,7 +48,10 @@ pub fn judge(rules: &FeedRules, as_of_ms: u64, observations: &[Observation]) -> 
 /// The rules that look at one observation, in order.
 fn judge_alone(rules: &FeedRules, as_of_ms: u64, one: &Observation) -> Verdict {
     let is_believable = |price: PriceE8| (rules.price_min_e8..=rules.price_max_e8).contains(&price);
-    if !is_believable(one.price_e8) || !one.bid_e8.is_none_or(is_believable) || !one.ask_e8.is_none_or(is_believable) {
+    if !is_believable(one.price_e8)
+        || !one.bid_e8.is_none_or(is_believable)
+        || !one.ask_e8.is_none_or(is_believable)
+    {
         return Verdict::OutOfBounds;
     }
     if matches!((one.bid_e8, one.ask_e8), (Some(bid), Some(ask)) if bid > ask) {
@@ -63,7 +67,11 @@ fn judge_alone(rules: &FeedRules, as_of_ms: u64, one: &Observation) -> Verdict {
 }
 
 fn accepted(judged: &[JudgedObservation]) -> Vec<u64> {
-    judged.iter().filter(|one| one.verdict == Verdict::Accepted).map(|one| one.observation.price_e8.0).collect()
+    judged
+        .iter()
+        .filter(|one| one.verdict == Verdict::Accepted)
+        .map(|one| one.observation.price_e8.0)
+        .collect()
 }
 
 /// The middle value; of an even number, the mean of the middle two, rounded down.

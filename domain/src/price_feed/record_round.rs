@@ -19,11 +19,17 @@ impl PriceFeed {
             return reject(errors::FEED_UNKNOWN, "the feed is not registered".to_owned());
         };
         if command.observations.len() > OBSERVATIONS_MAX {
-            return reject(errors::LIMIT_EXCEEDED, format!("a round has at most {OBSERVATIONS_MAX} observations"));
+            return reject(
+                errors::LIMIT_EXCEEDED,
+                format!("a round has at most {OBSERVATIONS_MAX} observations"),
+            );
         }
         if command.round != self.last_round + 1 || command.as_of_ms <= self.last_as_of_ms {
             let (round, as_of_ms) = (self.last_round, self.last_as_of_ms);
-            return reject(errors::ROUND_OUT_OF_ORDER, format!("the last round is {round}, as of {as_of_ms}"));
+            return reject(
+                errors::ROUND_OUT_OF_ORDER,
+                format!("the last round is {round}, as of {as_of_ms}"),
+            );
         }
         if command.as_of_ms > order.issued_at_ms || order.issued_at_ms - command.as_of_ms > rules.age_max_ms {
             return reject(
@@ -31,7 +37,8 @@ impl PriceFeed {
                 format!("as of {} in a command issued at {}", command.as_of_ms, order.issued_at_ms),
             );
         }
-        let venues: std::collections::BTreeSet<_> = command.observations.iter().map(|one| &one.venue).collect();
+        let venues: std::collections::BTreeSet<_> =
+            command.observations.iter().map(|one| &one.venue).collect();
         if venues.len() != command.observations.len() {
             return reject(errors::ROUND_VENUE_REPEATED, "a venue appears twice".to_owned());
         }

@@ -97,7 +97,10 @@ mod shared {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<T: Serialize, S: Serializer>(value: &Arc<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        value: &Arc<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         T::serialize(value, serializer)
     }
 
@@ -128,7 +131,9 @@ impl Wallet {
     fn open(&self) -> Result<&OpenWallet, Rejection> {
         match &self.phase {
             Phase::Absent => Err(Rejection::new(errors::WALLET_UNKNOWN, "there is no such wallet")),
-            Phase::Creating { .. } => Err(Rejection::new(errors::WALLET_NOT_OPEN, "the wallet's key is being made")),
+            Phase::Creating { .. } => {
+                Err(Rejection::new(errors::WALLET_NOT_OPEN, "the wallet's key is being made"))
+            }
             Phase::Open(open) => Ok(open),
         }
     }
@@ -172,7 +177,9 @@ impl Wallet {
 impl OpenWallet {
     fn evolve(&mut self, event: WalletEvent) {
         match event {
-            WalletEvent::CreationRequested(_) | WalletEvent::KeyCreated(_) | WalletEvent::CreationRefused(_) => {}
+            WalletEvent::CreationRequested(_)
+            | WalletEvent::KeyCreated(_)
+            | WalletEvent::CreationRefused(_) => {}
             WalletEvent::PolicyChangeRequested(event) => {
                 let request = Request { id: event.request_id, sha256: event.request_sha256 };
                 self.policy_change = Some(PolicyChange { request, policy: Arc::new(event.policy) });

@@ -29,7 +29,8 @@ impl<'a> ProvenOutcome<'a> {
     /// Whether it is the outcome of `request`'s job: each request's command has one event, whose job this is.
     pub(super) fn answers(&self, request: &Request) -> bool {
         let statement = &self.0.statement;
-        statement.job_id == ids::job_id(ids::event_id(request.id, 0)) && statement.request_sha256 == request.sha256
+        statement.job_id == ids::job_id(ids::event_id(request.id, 0))
+            && statement.request_sha256 == request.sha256
     }
 
     /// Checks the state that the worker holds to be in force after the job.
@@ -46,6 +47,10 @@ impl<'a> ProvenOutcome<'a> {
         if code.len() > MESSAGE_BYTES_MAX || message.len() > MESSAGE_BYTES_MAX {
             return Err(Rejection::new(errors::LIMIT_EXCEEDED, "a refusal has at most 1,024 bytes of text"));
         }
-        Ok(Refusal { code: code.to_owned(), message: message.to_owned(), outcome: OutcomeProof::from(self.0) })
+        Ok(Refusal {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            outcome: OutcomeProof::from(self.0),
+        })
     }
 }

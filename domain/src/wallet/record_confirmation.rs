@@ -12,7 +12,10 @@ use crate::decision::Rejection;
 pub(super) const REASON_BYTES_MAX: usize = 1024;
 
 impl OpenWallet {
-    pub(super) fn record_confirmation(&self, command: &RecordConfirmation) -> Result<Vec<WalletEvent>, Rejection> {
+    pub(super) fn record_confirmation(
+        &self,
+        command: &RecordConfirmation,
+    ) -> Result<Vec<WalletEvent>, Rejection> {
         self.signed_transfer(command.request_id, &command.tx_hash)?;
         check_reason(command.exception.as_deref())?;
         let event = TransferConfirmed {
@@ -41,9 +44,10 @@ impl OpenWallet {
 /// Refuses a reason longer than the log keeps.
 pub(super) fn check_reason(reason: Option<&str>) -> Result<(), Rejection> {
     match reason {
-        Some(text) if text.len() > REASON_BYTES_MAX => {
-            Err(Rejection::new(errors::LIMIT_EXCEEDED, format!("a reason has at most {REASON_BYTES_MAX} bytes")))
-        }
+        Some(text) if text.len() > REASON_BYTES_MAX => Err(Rejection::new(
+            errors::LIMIT_EXCEEDED,
+            format!("a reason has at most {REASON_BYTES_MAX} bytes"),
+        )),
         _ => Ok(()),
     }
 }

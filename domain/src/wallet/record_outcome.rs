@@ -4,8 +4,8 @@ use nsl_policy::transaction;
 use nsl_schemas::command::wallet::{RecordOutcome, RequestTransfer, WalletCommand};
 use nsl_schemas::errors;
 use nsl_schemas::event::wallet::{
-    CreationRefused, KeyCreated, OutcomeProof, PolicyChangeRefused, PolicyChanged, TransferRefused, TransferSigned,
-    WalletEvent,
+    CreationRefused, KeyCreated, OutcomeProof, PolicyChangeRefused, PolicyChanged, TransferRefused,
+    TransferSigned, WalletEvent,
 };
 use nsl_schemas::outcome::{BirthCertificate, JobResult, SealedKey};
 use nsl_schemas::policy::Policy;
@@ -13,6 +13,9 @@ use nsl_schemas::policy::Policy;
 use super::outcome::ProvenOutcome;
 use super::{OpenWallet, Phase, Request, Transfer, Wallet};
 use crate::decision::{Order, Rejection};
+
+/// The version of a wallet's key as it is sealed at its birth.
+const FIRST_VERSION: u32 = 1;
 
 impl Wallet {
     pub(super) fn record_outcome(
@@ -39,6 +42,15 @@ fn wrong_kind() -> Rejection {
     Rejection::new(errors::OUTCOME_INVALID, "the result is not of the job's kind")
 }
 
+/// Whether the key is sealed as the version that must follow; none follows the last that a number can hold.
+fn check_version(sealed_key: &SealedKey, expected: Option<u32>) -> Result<(), Rejection> {
+    if Some(sealed_key.version) == expected {
+        Ok(())
+    } else {
+        Err(Rejection::new(errors::OUTCOME_INVALID, "the sealed key is not the next version"))
+    }
+}
+
 fn created(
     order: &Order<WalletCommand>,
     outcome: &ProvenOutcome<'_>,
@@ -48,6 +60,7 @@ fn created(
     match &outcome.0.result {
         JobResult::KeyCreated { sealed_key, birth_certificate } => {
             outcome.check_post_state(Some(sealed_key))?;
+            check_version(sealed_key, Some(FIRST_VERSION))?;
             let address = check_birth(order, request, policy, birth_certificate)?;
             let event = KeyCreated {
                 request_id: request.id,
@@ -117,7 +130,7 @@ impl OpenWallet {
         match &outcome.0.result {
             JobResult::PolicyReplaced { sealed_key } => {
                 outcome.check_post_state(Some(sealed_key))?;
-                self.check_next_version(sealed_key)?;
+                check_version(sealed_key, self.sealed_key.version.checked_add(1))?;
                 let event = PolicyChanged {
                     request_id: request.id,
                     policy: policy.clone(),
@@ -128,18 +141,11 @@ impl OpenWallet {
             }
             JobResult::Refused { code, message } => {
                 outcome.check_post_state(Some(&self.sealed_key))?;
-                let event = PolicyChangeRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
+                let event =
+                    PolicyChangeRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
                 Ok(vec![event.into()])
             }
             JobResult::KeyCreated { .. } | JobResult::TransferSigned { .. } => Err(wrong_kind()),
-        }
-    }
-
-    fn check_next_version(&self, sealed_key: &SealedKey) -> Result<(), Rejection> {
-        if sealed_key.version == self.sealed_key.version + 1 {
-            Ok(())
-        } else {
-            Err(Rejection::new(errors::OUTCOME_INVALID, "the sealed key is not the next version"))
         }
     }
 
@@ -169,7 +175,8 @@ impl OpenWallet {
                 Ok(vec![event.into()])
             }
             JobResult::Refused { code, message } => {
-                let event = TransferRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
+                let event =
+                    TransferRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
                 Ok(vec![event.into()])
             }
             JobResult::KeyCreated { .. } | JobResult::PolicyReplaced { .. } => Err(wrong_kind()),

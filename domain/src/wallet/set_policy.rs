@@ -16,7 +16,10 @@ impl OpenWallet {
     ) -> Result<Vec<WalletEvent>, Rejection> {
         let change = &command.change.statement;
         if change.tenant != order.tenant || change.wallet != order.id {
-            return Err(Rejection::new(errors::POLICY_NOT_APPROVED, "the change is signed for another wallet"));
+            return Err(Rejection::new(
+                errors::POLICY_NOT_APPROVED,
+                "the change is signed for another wallet",
+            ));
         }
         if self.policy_change.is_some() {
             return Err(Rejection::new(errors::POLICY_CHANGE_PENDING, "another change is under way"));

@@ -33,3 +33,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,6 +87,13 @@ pub enum Error {
 }
 
 impl Config {
+    /// Whether every section can be used.
+    pub fn check(&self) -> Result<(), Error> {
+        self.endpoints()?;
+        self.lanes_per_kind()?;
+        Ok(())
+    }
+
     /// Where the workers listen.
     pub fn endpoints(&self) -> Result<Vec<Endpoint>, Error> {
         let parsed: Result<_, endpoint::Error> =
@@ -124,6 +131,7 @@ mod tests {
     #[test]
     fn the_defaults_and_what_has_none_are_a_configuration() {
         let config = configured(&[]).unwrap();
+        config.check().unwrap();
         assert_eq!(config.endpoints().unwrap(), ["unix:///w".parse().unwrap()]);
         assert_eq!(config.lanes_per_kind().unwrap(), 32);
     }

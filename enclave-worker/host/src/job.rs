@@ -62,8 +62,9 @@ impl Error {
     /// Whether trying again can help. Doing a job twice is safe: of several outcomes the first counts.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Malformed(_) | Self::Subject(_) => false,
-            Self::Call(pool::Error::Call(channel::Error::RequestTooLarge { .. })) => false,
+            Self::Malformed(_)
+            | Self::Subject(_)
+            | Self::Call(pool::Error::Call(channel::Error::RequestTooLarge { .. })) => false,
             Self::Failed { code, .. } => *code != errors::PAYLOAD_INVALID.code,
             Self::Report(error) => matches!(error, report::Error::Send(_)),
             Self::Call(_) | Self::Answer(_) | Self::Unexpected | Self::OtherJob => true,

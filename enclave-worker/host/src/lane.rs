@@ -57,7 +57,7 @@ impl Lane {
         let labels = [self.kind];
         self.metrics.jobs_in_flight.with_label_values(&labels).inc();
         let timer = self.metrics.job_seconds.with_label_values(&labels).start_timer();
-        let outcome = self.alive(message, self.desk.work(&message.payload)).await;
+        let outcome = self.alive(message, Box::pin(self.desk.work(&message.payload))).await;
         let (settlement, label) = match outcome {
             Ok(done) => (AckKind::Ack, done.label()),
             Err(error) => self.put_off(message, &error).await,
@@ -72,10 +72,9 @@ impl Lane {
     }
 
     /// Runs `work`, telling the bus that the job is being done.
-    async fn alive<T>(&self, message: &Message, work: impl Future<Output = T>) -> T {
+    async fn alive<T>(&self, message: &Message, mut work: impl Future<Output = T> + Unpin) -> T {
         let mut signs = tokio::time::interval(self.ack_wait / SIGNS_OF_LIFE);
         signs.tick().await;
-        tokio::pin!(work);
         loop {
             tokio::select! {
                 done = &mut work => return done,

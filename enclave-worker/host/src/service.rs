@@ -59,45 +59,68 @@ pub enum Error {
 /// Starts every task and returns; they end with the context's shutdown.
 pub async fn run(context: Context<Config>) -> Result<(), Error> {
     let config = &context.config;
-    let (endpoints, lanes) = (config.endpoints()?, config.lanes_per_kind()?);
-    let issuer = issuer::read(&config.issuer.seed_file).await?;
-    let demands = genesis::read(&config.genesis.file).await?;
+    // Before a bus is waited for, perhaps for long.
+    config.check()?;
     let metrics = Metrics::register(&context.metrics)?;
-    let stop = context.shutdown.token().clone();
-    let Some(bus) = stop.run_until_cancelled(Box::pin(Bus::connect(&config.bus, NAME))).await else {
+    let connecting = Box::pin(Bus::connect(&config.bus, NAME));
+    let Some(bus) = context.shutdown.token().run_until_cancelled(connecting).await else {
         return Ok(());
     };
     let bus = bus?;
+    let desk = open_desk(config, &bus).await?;
+    watch_health(&context, &bus, &desk.pool, &metrics);
+    for kind in ENCLAVE_KINDS {
+        if !start_lanes(&context, kind, &bus, &desk, &metrics).await? {
+            return Ok(());
+        }
+    }
+    context.started();
+    Ok(())
+}
+
+/// The pool of workers, admitted by this site's manifest, and the client that reports for them.
+async fn open_desk(config: &Config, bus: &Bus) -> Result<Desk, Error> {
+    let issuer = issuer::read(&config.issuer.seed_file).await?;
+    let demands = genesis::read(&config.genesis.file).await?;
     let options = Options::new(NAME, Tenant::system()).issued_by(issuer);
     let client = Client::over(bus.client().clone(), options);
     let admission_timeout = Duration::from_millis(config.workers.admission_timeout_ms.get());
     let gatekeeper: Arc<dyn Admission> =
         Arc::new(Gatekeeper::new(client.clone(), demands, admission_timeout));
-    let pool = Pool::open(endpoints, PoolOptions { admission: Some(gatekeeper), ..PoolOptions::default() })?;
-    watch_health(&context, &bus, &pool, &metrics);
-    let desk = Desk { client, pool, call_timeout: Duration::from_millis(config.jobs.call_timeout_ms.get()) };
-    for kind in ENCLAVE_KINDS {
-        let definition = consumer_definition(kind, config, lanes);
-        let Some(consumer) = consumer(&bus, &definition, &stop).await? else { return Ok(()) };
-        let lane = Lane {
-            kind,
-            bus: bus.clone(),
-            consumer,
-            desk: desk.clone(),
-            metrics: metrics.clone(),
-            ack_wait: Duration::from_millis(config.jobs.ack_wait_ms.get()),
-            retry_delay: Duration::from_millis(config.jobs.retry_delay_ms.get()),
-        };
-        for _ in 0..lanes {
-            let (lane, stop) = (lane.clone(), stop.clone());
-            context.shutdown.spawn("job lane", async move {
-                lane.run(stop).await;
-                Ok::<(), Infallible>(())
-            });
-        }
+    let options = PoolOptions { admission: Some(gatekeeper), ..PoolOptions::default() };
+    let pool = Pool::open(config.endpoints()?, options)?;
+    Ok(Desk { client, pool, call_timeout: Duration::from_millis(config.jobs.call_timeout_ms.get()) })
+}
+
+/// Starts the lanes of a kind; false when the service stops before its consumer is there.
+async fn start_lanes(
+    context: &Context<Config>,
+    kind: &'static str,
+    bus: &Bus,
+    desk: &Desk,
+    metrics: &Metrics,
+) -> Result<bool, Error> {
+    let (config, stop) = (&context.config, context.shutdown.token());
+    let lanes = config.lanes_per_kind()?;
+    let definition = consumer_definition(kind, config, lanes);
+    let Some(consumer) = consumer(bus, &definition, stop).await? else { return Ok(false) };
+    let lane = Lane {
+        kind,
+        bus: bus.clone(),
+        consumer,
+        desk: desk.clone(),
+        metrics: metrics.clone(),
+        ack_wait: Duration::from_millis(config.jobs.ack_wait_ms.get()),
+        retry_delay: Duration::from_millis(config.jobs.retry_delay_ms.get()),
+    };
+    for _ in 0..lanes {
+        let (lane, stop) = (lane.clone(), stop.clone());
+        context.shutdown.spawn("job lane", async move {
+            lane.run(stop).await;
+            Ok::<(), Infallible>(())
+        });
     }
-    context.started();
-    Ok(())
+    Ok(true)
 }
 
 /// One consumer a kind: a work queue gives each job to one of them, and a flood of one kind holds up no other.

@@ -1,12 +1,10 @@
 //! Judges a wallet's birth certificate before anybody shows or funds its address (D8).
 
-use std::collections::BTreeMap;
-
-use nsl_schemas::authority::{Build, GenesisManifest, Quorum};
+use nsl_schemas::authority::{GenesisManifest, Quorum};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::outcome::{BirthCertificate, BirthStatement};
 use nsl_schemas::token::{AggregateId, Tenant};
-use nsl_verify::attestation::{self, Pcr, TrustRoot, VerifyTime, manifest_pcr16};
+use nsl_verify::attestation::{self, TrustRoot, VerifyTime};
 use uuid::Uuid;
 
 /// What the certificate must state, all of it known to the client without asking the service.
@@ -57,12 +55,10 @@ pub fn check(certificate: &BirthCertificate, expectation: &Expectation<'_>) -> R
     }
     let genesis = expectation.genesis;
     let root = TrustRoot::from_sha256(genesis.attestation_root_sha256.0).map_err(Error::TrustRoot)?;
-    let demanded = attestation::Expectation {
-        builds: genesis.builds.iter().map(measurements).collect(),
-        pcr16: Some(manifest_pcr16(genesis.sha256().0)),
-        nonce: None,
-        allow_debug: false,
-    };
+    let demanded = attestation::Expectation::of_manifest(
+        genesis.builds.iter().map(|build| [build.pcr0.0, build.pcr1.0, build.pcr2.0]),
+        genesis.sha256().0,
+    );
     let document = attestation::verify(&document.0, &demanded, &root, VerifyTime::Document)
         .map_err(Error::Attestation)?;
     if document.user_data.as_deref() != Some(statement.user_data().0.as_slice()) {
@@ -83,11 +79,6 @@ fn first_difference(statement: &BirthStatement, expectation: &Expectation<'_>) -
         ("quorum of owners", owners != expectation.owners),
     ];
     differences.into_iter().find_map(|(field, differs)| differs.then_some(field))
-}
-
-fn measurements(build: &Build) -> BTreeMap<u8, Pcr> {
-    let Build { name: _, pcr0, pcr1, pcr2 } = build;
-    BTreeMap::from([(0, pcr0.0), (1, pcr1.0), (2, pcr2.0)])
 }
 
 #[cfg(test)]

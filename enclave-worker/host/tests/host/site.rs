@@ -2,9 +2,11 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use nsl_enclave_protocol::{Endpoint, Listener, ServerLimits, serve};
 use nsl_enclave_worker::nsm::software::{DevelopmentRoot, SoftwareNsm, system_time_ms};
 use nsl_enclave_worker::seal::SealingKey;
@@ -159,7 +161,19 @@ impl RunningWorker {
 }
 
 /// The host's process; ends with the test.
-pub(crate) struct Host(pub(crate) Child);
+pub(crate) struct Host(Child);
+
+impl Host {
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        kill(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), Signal::SIGTERM).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.0.wait().unwrap()
+    }
+}
 
 impl Drop for Host {
     fn drop(&mut self) {

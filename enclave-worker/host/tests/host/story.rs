@@ -42,7 +42,7 @@ async fn jobs_go_to_attested_workers_and_their_outcomes_to_the_log() {
     let site = Site::new();
     let worker = site.worker_at(&site.endpoint("worker")).await;
     let _stranger = Site::new().worker_at(&site.endpoint("stranger")).await;
-    let _host = site.host(&url, &["worker", "stranger"]);
+    let mut host = site.host(&url, &["worker", "stranger"]);
 
     // Only the worker that obeys this site's manifest is registered, and does the job.
     let key = registered(&bus.command().await);
@@ -80,4 +80,8 @@ async fn jobs_go_to_attested_workers_and_their_outcomes_to_the_log() {
     assert_ne!(successor_key, key);
     assert_eq!(recorded(&bus.command().await, &waiting).worker, successor_key);
     bus.holds(streams::JOBS, 0).await;
+
+    // Told to stop, the host ends well.
+    host.terminate();
+    assert!(host.ended().success());
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Error, Expectation, TrustRoot, VerifyTime, verify};
+use super::super::{Error, Expectation, Pcr, TrustRoot, VerifyTime, manifest_pcr16, verify};
 use super::documents::{
     AUTHORITY, Authority, Envelope, LEAF_VALID_MS, NONCE, NOW_MS, PCR0, Payload, expectation, judge, write,
 };
@@ -42,6 +42,21 @@ fn accepts_every_encoding_that_an_nsm_has_used() {
     for document in [indefinite.to_bytes(), tagged.to_bytes(), absent, empty, extended] {
         assert!(judge(&document).is_ok());
     }
+}
+
+#[test]
+fn a_manifest_demands_its_builds_its_commitment_and_no_debugging() {
+    let (one, two) = ([[1; 48], [2; 48], [3; 48]], [[4; 48], [5; 48], [6; 48]]);
+    let demanded = Expectation::of_manifest([one, two], [0x11; 32]);
+    let build = |pcrs: [Pcr; 3]| (0..).zip(pcrs).collect::<BTreeMap<u8, Pcr>>();
+    let expected = Expectation {
+        builds: vec![build(one), build(two)],
+        pcr16: Some(manifest_pcr16([0x11; 32])),
+        nonce: None,
+        allow_debug: false,
+    };
+    assert_eq!(demanded, expected);
+    assert_eq!(demanded.answering(vec![7]), Expectation { nonce: Some(vec![7]), ..expected });
 }
 
 #[test]

@@ -1,0 +1,9 @@
+//! What a wallet decides, rule by rule and over whole lives.
+
+mod lives;
+mod outcomes_of_creation;
+mod outcomes_of_policy_changes;
+mod outcomes_of_transfers;
+mod relay_reports;
+mod requests;
+mod story;
