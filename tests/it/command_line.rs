@@ -70,7 +70,7 @@ fn raw_commands(system: &System) {
     let client_key = system.key("developer").public();
     let payload = serde_json::json!({ "policy": {
         "owners": { "threshold": 1, "keys": [client_key] },
-        "network_magic": NETWORK_MAGIC, "assets": [], "fee_max_datoshi": "1",
+        "network_magic": NETWORK_MAGIC, "assets": [{ "asset": nsl_neo::native::GAS.to_string(), "amount_max": "1" }], "fee_max_datoshi": "1",
     }});
     let file = system.path().join("create.json");
     std::fs::write(&file, payload.to_string()).unwrap();
@@ -81,7 +81,10 @@ fn raw_commands(system: &System) {
     let id = uuid::Uuid::now_v7().to_string();
     let first = json(&send("nsl.v1.cmd.demo.wallet.raw.create", &id), 0);
     assert_eq!(first["reason"], "command_accepted");
-    assert_eq!(json(&send("nsl.v1.cmd.demo.wallet.raw.create", &id), 0), first, "the same command again");
+    // Its result is known and its bytes are no longer kept: under its id this is another command.
+    assert_eq!(json(&send("nsl.v1.cmd.demo.wallet.raw.create", &id), 6)["code"], "id_reused");
+    let result = json(&system.nsl(&["command", "result", &id, "--json"]), 0);
+    assert_eq!(result["result"]["first_position"], first["command"]["first_position"]);
     let other = uuid::Uuid::now_v7().to_string();
     let exists = json(&send("nsl.v1.cmd.demo.wallet.raw.create", &other), 6);
     assert_eq!(exists["code"], "wallet_exists");

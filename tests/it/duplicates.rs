@@ -53,4 +53,5 @@ async fn a_flood_of_copies_does_not_hold_up_the_next_command() {
         other => panic!("the wallet exists by now: {other:?}"),
     }
     assert_eq!(log::traces(&system.database(), command.command_id()).await, [1, 1, 1]);
+    log::await_empty_queue(&async_nats::jetstream::new(bus)).await;
 }

@@ -2,9 +2,22 @@
 
 use std::collections::HashMap;
 
+use async_nats::jetstream;
 use nsl_schemas::result::CommandResult;
+use nsl_schemas::streams;
 use sqlx::postgres::PgPool;
 use uuid::Uuid;
+
+use crate::patience::until;
+
+/// Returns when every command was taken out of the queue: what stays would come again.
+pub(crate) async fn await_empty_queue(jetstream: &jetstream::Context) {
+    until("every command is acknowledged", async || {
+        let stream = jetstream.get_stream(streams::COMMANDS).await.unwrap();
+        (stream.cached_info().state.messages == 0).then_some(())
+    })
+    .await;
+}
 
 /// The last position.
 pub(crate) async fn head(database: &PgPool) -> u64 {

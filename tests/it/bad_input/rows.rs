@@ -220,7 +220,7 @@ fn payloads(keys: &Keys, good: &dyn Fn() -> Draft) -> Vec<Row> {
         ("without a field", "{}".into()),
         ("with an unknown field", text.replacen('{', "{\"colour\":1,", 1)),
         ("with a repeated field", text.replacen("\"policy\":", "\"policy\":null,\"policy\":", 1)),
-        ("a number for a list", text.replace("\"assets\":[]", "\"assets\":7")),
+        ("a list for a text", text.replace("\"amount_max\":\"1\"", "\"amount_max\":[]")),
         ("a text for a number", text.replace("\"threshold\":1", "\"threshold\":\"1\"")),
         ("a negative number", text.replace("\"threshold\":1", "\"threshold\":-1")),
         ("a fraction", text.replace("\"threshold\":1", "\"threshold\":1.5")),
