@@ -6,12 +6,14 @@ use nsl_local_services::NETWORK_MAGIC;
 use nsl_neo::Address;
 use serde_json::Value;
 
-use crate::chain::{fund, gas};
+use crate::chain::gas;
 use crate::system::{System, text};
 use crate::{log, wallets};
 
-/// What the wallet gets: 20 GAS.
-const FUNDS_DATOSHI: u128 = 20_0000_0000;
+/// What the wallet gets, in GAS.
+const FUNDS_GAS: u32 = 20;
+/// The same in datoshi.
+const FUNDS_DATOSHI: u128 = FUNDS_GAS as u128 * 1_0000_0000;
 /// What it sends: 1.5 GAS.
 const SENT_DATOSHI: u128 = 1_5000_0000;
 
@@ -41,7 +43,7 @@ async fn wallets_and_events_work_from_the_command_line() {
 
 async fn transfers(system: &System, address: Address) {
     let node = system.node();
-    fund(&node, address, FUNDS_DATOSHI).await;
+    system.fund(address, FUNDS_GAS);
     let to = wallets::stranger("command line");
     let transfer = |wallet: &str, amount: &str| {
         let to = to.to_string();

@@ -16,15 +16,16 @@ use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::chain::fund;
 use crate::patience::Wait;
 use crate::system::{System, TENANT};
 use crate::wallets;
 
 /// Wallets, each with a connection of its own.
 const SENDERS: usize = 6;
-/// What each wallet gets: 100 GAS.
-pub(crate) const FUNDS_DATOSHI: u128 = 100_0000_0000;
+/// What each wallet gets, in GAS.
+const FUNDS_GAS: u32 = 100;
+/// The same in datoshi.
+pub(crate) const FUNDS_DATOSHI: u128 = FUNDS_GAS as u128 * 1_0000_0000;
 /// What each transfer moves.
 pub(crate) const SENT_DATOSHI: u128 = 100_0000;
 /// Transfers of one wallet that may be under way; the chain takes a block's time for each.
@@ -102,7 +103,7 @@ impl Load {
 async fn sender(system: &System, recipient: Address) -> Sender {
     let client = system.client().await;
     let wallet = wallets::create(&client, &system.genesis()).await;
-    fund(&system.node(), wallets::address(&wallet), FUNDS_DATOSHI).await;
+    system.fund(wallets::address(&wallet), FUNDS_GAS);
     let transfer = wallets::gas_transfer(recipient, SENT_DATOSHI);
     let tenant = Tenant::parse(TENANT).unwrap();
     let quote = client.quote_transfer(&tenant, &wallet.public_key, &transfer).await.unwrap();

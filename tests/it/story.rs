@@ -6,7 +6,7 @@ use crate::system::{System, text};
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_ends_well_and_tells_every_step() {
     let Some(system) = System::start().await else { return };
-    let output = system.demo();
+    let output = system.dev(&["demo"]);
     let told = text(&output);
     assert_eq!(output.status.code(), Some(0), "{told}");
     for step in [

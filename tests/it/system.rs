@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nsl_client::{Client, Credentials, Options, authority};
 use nsl_local_services::{Identity, Site, SiteDirectory};
+use nsl_neo::Address;
 use nsl_schemas::authority::GenesisManifest;
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::token::Tenant;
@@ -48,6 +49,17 @@ impl Programs {
         };
         Some(Self { dev: variable("NSL_TEST_DEV")?, services: variable("NSL_TEST_BINARIES_DIR")? })
     }
+
+    /// `cargo dev` for the site in `folder`.
+    fn dev(&self, folder: &Path) -> Command {
+        let mut command = Command::new(&self.dev);
+        command
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
+            .env("NSL_SITE_DIR", folder)
+            .env("NSL_BINARIES_DIR", &self.services)
+            .stdin(Stdio::null());
+        command
+    }
 }
 
 /// Stops when it is dropped, and fails the test when a process outlives it.
@@ -70,16 +82,9 @@ impl System {
         let directory = SiteDirectory::at(folder.path());
         // In the foreground: it stays in this terminal's group, so that a Ctrl-C ends it like everything else here.
         let output = std::fs::File::create(folder.path().join("runner.log")).unwrap();
-        let runner = Command::new(&programs.dev)
-            .args(["up", "--foreground"])
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
-            .env("NSL_SITE_DIR", folder.path())
-            .env("NSL_BINARIES_DIR", &programs.services)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap();
+        let mut runner = programs.dev(folder.path());
+        runner.args(["up", "--foreground"]).stdout(output.try_clone().unwrap()).stderr(output);
+        let runner = runner.spawn().unwrap();
         let folder = Some(folder);
         let mut system = Self { runner, folder, directory, programs, lines: BTreeMap::new(), _turn: turn };
         system.lines = system.await_ready().await;
@@ -168,16 +173,16 @@ impl System {
         command.output().unwrap()
     }
 
-    /// Plays the story of `cargo dev demo` on this system.
-    pub(crate) fn demo(&self) -> Output {
-        let mut command = Command::new(&self.programs.dev);
-        command
-            .arg("demo")
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
-            .env("NSL_SITE_DIR", self.path())
-            .env("NSL_BINARIES_DIR", &self.programs.services)
-            .stdin(Stdio::null());
-        command.output().unwrap()
+    /// Runs `cargo dev` on this system.
+    pub(crate) fn dev(&self, arguments: &[&str]) -> Output {
+        let mut command = self.programs.dev(self.path());
+        command.args(arguments).output().unwrap()
+    }
+
+    /// Pays whole GAS from the chain's genesis account and returns when it is in a block.
+    pub(crate) fn fund(&self, address: Address, gas: u32) {
+        let output = self.dev(&["fund", &address.to_string(), &gas.to_string()]);
+        assert!(output.status.success(), "{}", text(&output));
     }
 
     /// Rebuilds every read model from the log and compares it with the live one; panics with the differences.

@@ -8,6 +8,7 @@ mod contexts;
 mod demo;
 mod doctor;
 mod down;
+mod generate;
 mod interrupt;
 mod keys;
 mod layout;
@@ -46,6 +47,8 @@ enum Command {
     Up(up::Arguments),
     /// Start everything and walk one story on real input, each step with its real outcome
     Demo,
+    /// Pay GAS from the private chain's genesis account to an address
+    Fund(demo::fund::Arguments),
     /// Stop everything; all data stays
     Down,
     /// Remove all data of the local site
@@ -60,6 +63,8 @@ enum Command {
     Test(test::Arguments),
     /// Check that the crates keep the dependency law
     CheckDeps,
+    /// Write the contract that other languages and tools read, from the types
+    Gen(generate::Arguments),
     /// Answer as market-data venues do, in their wire formats
     Venues(venues::Arguments),
     /// Own the processes of `up` (which starts this itself)
@@ -84,6 +89,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
     Ok(match command {
         Command::Up(arguments) => up::run(&layout()?, arguments)?,
         Command::Demo => demo::run(&layout()?)?,
+        Command::Fund(arguments) => demo::fund::run(&layout()?, arguments)?,
         Command::Down => down::run(&layout()?)?,
         Command::Reset(arguments) => reset::run(&layout()?, arguments)?,
         Command::Status => status::run(&layout()?)?,
@@ -91,6 +97,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Logs(arguments) => logs::run(&layout()?, arguments)?,
         Command::Test(arguments) => test::run(&layout()?, arguments)?,
         Command::CheckDeps => check_deps::run(&layout()?)?,
+        Command::Gen(arguments) => generate::run(&layout()?, arguments)?,
         Command::Venues(arguments) => venues::run(arguments)?,
         Command::Supervise(scope) => supervisor::run_detached(&layout()?, scope)?,
     })
