@@ -83,21 +83,22 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> anyhow::Result<Outcome> {
-    let layout = Layout::locate()?;
+    // Asked for by those who need it: `venues` runs in the folder of a site, which may be in no workspace.
+    let layout = Layout::locate;
     interrupt::listen().context("cannot listen for Ctrl-C")?;
     Ok(match command {
-        Command::Up(arguments) => up::run(&layout, arguments)?,
-        Command::Demo => demo::run(&layout)?,
-        Command::Fund(arguments) => demo::fund::run(&layout, arguments)?,
-        Command::Down => down::run(&layout)?,
-        Command::Reset(arguments) => reset::run(&layout, arguments)?,
-        Command::Status => status::run(&layout)?,
-        Command::Doctor => doctor::run(&layout),
-        Command::Logs(arguments) => logs::run(&layout, arguments)?,
-        Command::Test(arguments) => test::run(&layout, arguments)?,
-        Command::CheckDeps => check_deps::run(&layout)?,
-        Command::Gen(arguments) => generate::run(&layout, arguments)?,
+        Command::Up(arguments) => up::run(&layout()?, arguments)?,
+        Command::Demo => demo::run(&layout()?)?,
+        Command::Fund(arguments) => demo::fund::run(&layout()?, arguments)?,
+        Command::Down => down::run(&layout()?)?,
+        Command::Reset(arguments) => reset::run(&layout()?, arguments)?,
+        Command::Status => status::run(&layout()?)?,
+        Command::Doctor => doctor::run(&layout()?),
+        Command::Logs(arguments) => logs::run(&layout()?, arguments)?,
+        Command::Test(arguments) => test::run(&layout()?, arguments)?,
+        Command::CheckDeps => check_deps::run(&layout()?)?,
+        Command::Gen(arguments) => generate::run(&layout()?, arguments)?,
         Command::Venues(arguments) => venues::run(arguments)?,
-        Command::Supervise(scope) => supervisor::run_detached(&layout, scope)?,
+        Command::Supervise(scope) => supervisor::run_detached(&layout()?, scope)?,
     })
 }
