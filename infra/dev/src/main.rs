@@ -90,7 +90,6 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
     let layout = Layout::locate;
     interrupt::listen().context("cannot listen for Ctrl-C")?;
     Ok(match command {
-<<<<<<< HEAD
         Command::Up(arguments) => up::run(&layout()?, arguments)?,
         Command::Demo => demo::run(&layout()?)?,
         Command::Fund(arguments) => demo::fund::run(&layout()?, arguments)?,
@@ -100,20 +99,9 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Doctor => doctor::run(&layout()?),
         Command::Logs(arguments) => logs::run(&layout()?, arguments)?,
         Command::Test(arguments) => test::run(&layout()?, arguments)?,
+        Command::Bench(arguments) => bench::run(&layout()?, arguments)?,
         Command::CheckDeps => check_deps::run(&layout()?)?,
         Command::Gen(arguments) => generate::run(&layout()?, arguments)?,
-=======
-        Command::Up(arguments) => up::run(&layout, arguments)?,
-        Command::Demo => demo::run(&layout)?,
-        Command::Down => down::run(&layout)?,
-        Command::Reset(arguments) => reset::run(&layout, arguments)?,
-        Command::Status => status::run(&layout)?,
-        Command::Doctor => doctor::run(&layout),
-        Command::Logs(arguments) => logs::run(&layout, arguments)?,
-        Command::Test(arguments) => test::run(&layout, arguments)?,
-        Command::Bench(arguments) => bench::run(&layout, arguments)?,
-        Command::CheckDeps => check_deps::run(&layout)?,
->>>>>>> bench
         Command::Venues(arguments) => venues::run(arguments)?,
         Command::Supervise(scope) => supervisor::run_detached(&layout()?, scope)?,
     })
