@@ -140,7 +140,11 @@ impl Processor {
     }
 
     /// One attempt at everything open; when nothing of it is left, the copies of what was answered are next.
-    async fn commit_all(&mut self, open: &mut Vec<Taken>, copies: &mut Vec<Taken>) -> Result<(), Unavailable> {
+    async fn commit_all(
+        &mut self,
+        open: &mut Vec<Taken>,
+        copies: &mut Vec<Taken>,
+    ) -> Result<(), Unavailable> {
         self.commit(open).await?;
         if open.is_empty() && !copies.is_empty() {
             let asked: Vec<Uuid> = copies.iter().map(command_id).collect();
