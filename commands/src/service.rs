@@ -129,9 +129,12 @@ async fn spawn_reactor(
     if !context.config.reactor.enabled {
         return Ok(());
     }
+    let memory: sqlx::postgres::PgConnectOptions = context.config.log.owner_url.expose().parse()?;
     let pool = sqlx::postgres::PgPoolOptions::new()
         .max_connections(REACTOR_CONNECTIONS)
-        .connect(context.config.log.owner_url.expose())
+        // What a crash takes from the memory is made again from the log, so its commits need not wait for the disk,
+        // which the log's do.
+        .connect_with(memory.options([("synchronous_commit", "off")]))
         .await?;
     let reactor = Reactor {
         reader: store.reader().clone(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nsl_bus::Bus;
 use nsl_domain::reaction::{Effect, effects};
-use nsl_event_store::{EventReader, Filter, Page, ReadError, Subscription};
+use nsl_event_store::{EventReader, Filter, Page, ReadError, RecordedEvent, Subscription};
 use nsl_schemas::event::wallet::WalletEvent;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -124,7 +124,7 @@ impl Reactor {
             preparer.observe(event, wallet_event);
         }
         memory.record(&opened, &closed, page.position).await?;
-        self.publish(preparer, &opened).await?;
+        self.publish(preparer, &opened, &page.events).await?;
         let lag = i64::try_from(page.head.saturating_sub(page.position)).unwrap_or(i64::MAX);
         self.metrics.reactor_lag.with_label_values::<&str>(&[]).set(lag);
         Ok(())
@@ -135,14 +135,18 @@ impl Reactor {
         if !jobs.is_empty() {
             tracing::info!(jobs = jobs.len(), "publishing jobs without outcome again");
         }
-        self.publish(preparer, &jobs).await
+        self.publish(preparer, &jobs, &[]).await
     }
 
-    async fn publish(&self, preparer: &mut Preparer, jobs: &[OpenJob]) -> Result<(), Error> {
+    async fn publish(
+        &self,
+        preparer: &mut Preparer,
+        jobs: &[OpenJob],
+        at_hand: &[RecordedEvent],
+    ) -> Result<(), Error> {
         let mut acknowledgements = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            let Some(prepared) = preparer.prepare(job).await? else { continue };
-            self.metrics.jobs.with_label_values(&[&job.kind]).inc();
+        for prepared in preparer.prepare(jobs, at_hand).await? {
+            self.metrics.jobs.with_label_values(&[prepared.kind]).inc();
             acknowledgements
                 .push(self.bus.jetstream().publish(prepared.subject, prepared.payload.into()).await?);
         }

@@ -1,12 +1,13 @@
 //! From an open job to the bytes on the bus: the event, the command behind it, the wallet's state, the issuer's chain.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lru::LruCache;
 use nsl_domain::reaction::{Cause, Job, job};
 use nsl_domain::wallet::Wallet;
-use nsl_event_store::{EventReader, Filter, LoadError, ReadError, RecordedEvent};
+use nsl_event_store::{Envelope, EventReader, LoadError, MAX_POSITIONS, ReadError, RecordedEvent};
 use nsl_schemas::canonical;
 use nsl_schemas::envelope::SignedCommand;
 use nsl_schemas::event::wallet::WalletEvent;
@@ -44,6 +45,7 @@ pub(super) enum Error {
 
 /// A job's message.
 pub(super) struct Prepared {
+    pub(super) kind: &'static str,
     pub(super) subject: String,
     pub(super) payload: Vec<u8>,
 }
@@ -75,17 +77,41 @@ impl Preparer {
         }
     }
 
-    /// The job that the event at `open`'s position asks for; `None` where the wallet is past it.
-    pub(super) async fn prepare(&mut self, open: &OpenJob) -> Result<Option<Prepared>, Error> {
-        let position = open.position;
+    /// The messages of open jobs, in their order; none for a job whose wallet is past it. Events that are not
+    /// `at_hand` are read from the log.
+    pub(super) async fn prepare(
+        &mut self,
+        jobs: &[OpenJob],
+        at_hand: &[RecordedEvent],
+    ) -> Result<Vec<Prepared>, Error> {
+        let mut prepared = Vec::with_capacity(jobs.len());
+        for jobs in jobs.chunks(MAX_POSITIONS) {
+            let positions: Vec<u64> = jobs.iter().map(|job| job.position).collect();
+            let commands: HashMap<u64, Envelope> =
+                self.reader.envelopes(&positions).await?.into_iter().map(|one| (one.position, one)).collect();
+            let mut events: HashMap<u64, &RecordedEvent> =
+                at_hand.iter().map(|event| (event.position, event)).collect();
+            let missing: Vec<u64> =
+                positions.iter().copied().filter(|position| !events.contains_key(position)).collect();
+            let read = if missing.is_empty() { Vec::new() } else { self.reader.events_at(&missing).await? };
+            events.extend(read.iter().map(|event| (event.position, event)));
+            for OpenJob { position, .. } in jobs {
+                let missing = || Error::Missing { position: *position };
+                let event = events.get(position).ok_or_else(missing)?;
+                let command = commands.get(position).ok_or_else(missing)?;
+                prepared.extend(self.message(event, command).await?);
+            }
+        }
+        Ok(prepared)
+    }
+
+    async fn message(&mut self, event: &RecordedEvent, stored: &Envelope) -> Result<Option<Prepared>, Error> {
+        let position = event.position;
         let unreadable = |source| Error::Record { position, source };
-        let page = self.reader.read(position - 1, 1, &Filter::default()).await?;
-        let event = page.events.into_iter().next().ok_or(Error::Missing { position })?;
         let wallet_event: WalletEvent = serde_json::from_str(&event.payload).map_err(unreadable)?;
-        let stored = self.reader.envelope(position).await?.ok_or(Error::Missing { position })?;
         let command = SignedCommand {
             envelope: serde_json::from_str(&stored.envelope).map_err(unreadable)?,
-            payload: stored.payload,
+            payload: stored.payload.clone(),
         };
         let subject =
             CommandSubject::parse(&stored.subject).map_err(|source| Error::Subject { position, source })?;
@@ -103,7 +129,8 @@ impl Preparer {
             Some(Job::Submit(job)) => (SUBMIT_KIND, canonical::to_string(&job)),
             None => return Ok(None),
         };
-        Ok(Some(Prepared { subject: subject::job(kind, CLASS_STANDARD), payload: payload.into_bytes() }))
+        let subject = subject::job(kind, CLASS_STANDARD);
+        Ok(Some(Prepared { kind, subject, payload: payload.into_bytes() }))
     }
 
     async fn wallet(&mut self, aggregate_id: &str) -> Result<&Wallet, Error> {

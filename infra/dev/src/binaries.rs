@@ -48,8 +48,46 @@ impl Binaries {
         root: &Path,
         services: &(impl Iterator<Item = &'static Service> + Clone),
     ) -> Result<Self, Error> {
+<<<<<<< HEAD
         if let Some(folder) = prebuilt_directory() {
             return Self::find(&folder, services.clone());
+=======
+        Self::build_with(root, &[], services)
+    }
+
+    /// Builds for speed: what is measured.
+    pub(crate) fn build_release(
+        root: &Path,
+        services: &(impl Iterator<Item = &'static Service> + Clone),
+    ) -> Result<Self, Error> {
+        Self::build_with(root, &["--release"], services)
+    }
+
+    fn build_with(
+        root: &Path,
+        profile: &[&str],
+        services: &(impl Iterator<Item = &'static Service> + Clone),
+    ) -> Result<Self, Error> {
+        let mut child = Command::new("cargo")
+            .args(arguments(services.clone()))
+            .args(profile)
+            .current_dir(root)
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(Error::Run)?;
+        let mut paths = BTreeMap::new();
+        if let Some(messages) = child.stdout.take() {
+            for line in BufReader::new(messages).lines() {
+                let line = line.map_err(Error::Run)?;
+                let Ok(Message { executable: Some(path) }) = serde_json::from_str(&line) else { continue };
+                if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
+                    paths.insert(name.to_owned(), path.clone());
+                }
+            }
+        }
+        if !child.wait().map_err(Error::Run)?.success() {
+            return Err(Error::Build);
+>>>>>>> bench
         }
         let paths = programs(Command::new("cargo").args(arguments(services.clone())).current_dir(root))?;
         match services.clone().find(|service| !paths.contains_key(service.binary)) {

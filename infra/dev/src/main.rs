@@ -1,6 +1,7 @@
 //! `cargo dev`: everything a developer runs, on real parts, with nothing to install by hand.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks on them")]
 
+mod bench;
 mod binaries;
 mod ceremony;
 mod check_deps;
@@ -61,6 +62,8 @@ enum Command {
     Logs(logs::Arguments),
     /// Run all tests against real services that exist only for this run
     Test(test::Arguments),
+    /// Measure release builds on services that exist only for this run
+    Bench(bench::Arguments),
     /// Check that the crates keep the dependency law
     CheckDeps,
     /// Write the contract that other languages and tools read, from the types
@@ -87,6 +90,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
     let layout = Layout::locate;
     interrupt::listen().context("cannot listen for Ctrl-C")?;
     Ok(match command {
+<<<<<<< HEAD
         Command::Up(arguments) => up::run(&layout()?, arguments)?,
         Command::Demo => demo::run(&layout()?)?,
         Command::Fund(arguments) => demo::fund::run(&layout()?, arguments)?,
@@ -98,6 +102,18 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Test(arguments) => test::run(&layout()?, arguments)?,
         Command::CheckDeps => check_deps::run(&layout()?)?,
         Command::Gen(arguments) => generate::run(&layout()?, arguments)?,
+=======
+        Command::Up(arguments) => up::run(&layout, arguments)?,
+        Command::Demo => demo::run(&layout)?,
+        Command::Down => down::run(&layout)?,
+        Command::Reset(arguments) => reset::run(&layout, arguments)?,
+        Command::Status => status::run(&layout)?,
+        Command::Doctor => doctor::run(&layout),
+        Command::Logs(arguments) => logs::run(&layout, arguments)?,
+        Command::Test(arguments) => test::run(&layout, arguments)?,
+        Command::Bench(arguments) => bench::run(&layout, arguments)?,
+        Command::CheckDeps => check_deps::run(&layout)?,
+>>>>>>> bench
         Command::Venues(arguments) => venues::run(arguments)?,
         Command::Supervise(scope) => supervisor::run_detached(&layout()?, scope)?,
     })

@@ -3,7 +3,7 @@
 use cqrs_es::Aggregate;
 use cqrs_es::persist::{EventUpcaster, SerializedEvent};
 
-use crate::reader::{EventReader, ReadError};
+use crate::reader::{EventReader, ReadError, STREAM_PAGE_EVENTS};
 use crate::record::RecordedEvent;
 
 /// Why an aggregate could not be loaded.
@@ -60,11 +60,12 @@ impl EventReader {
             let page = self.stream_page(A::TYPE, aggregate_id, version).await.map_err(|source| {
                 LoadError::Read { aggregate_type: A::TYPE, aggregate_id: aggregate_id.to_owned(), source }
             })?;
-            if page.is_empty() {
-                return Ok((aggregate, version));
-            }
+            let is_last = page.len() < usize::from(STREAM_PAGE_EVENTS);
             for event in page {
                 version = apply(&mut aggregate, version, event, upcasters)?;
+            }
+            if is_last {
+                return Ok((aggregate, version));
             }
         }
     }

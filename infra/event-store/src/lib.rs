@@ -30,7 +30,8 @@ pub use limits::{
 };
 pub use partitions::PARTITION_POSITIONS;
 pub use reader::{
-    EventReader, Filter, MAX_PAGE_BYTES, MAX_PAGE_EVENTS, MAX_RECEIPT_IDS, Page, ReadError, SCAN_POSITIONS,
+    EventReader, Filter, MAX_PAGE_BYTES, MAX_PAGE_EVENTS, MAX_POSITIONS, MAX_RECEIPT_IDS, Page, ReadError,
+    SCAN_POSITIONS,
 };
 pub use record::{Envelope, Receipt, RecordedEvent};
 pub use repository::{CommandContext, CqrsRepository, RepositoryError, event_id};

@@ -18,6 +18,9 @@ pub const SCAN_POSITIONS: u64 = 10_000;
 /// Receipts asked for at once: as many as one batch has commands.
 pub const MAX_RECEIPT_IDS: usize = crate::limits::MAX_COMMANDS_PER_BATCH;
 
+/// Positions asked for at once: with payloads of full size, what a reader holds stays below 32 MiB.
+pub const MAX_POSITIONS: usize = 64;
+
 /// Why the log could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -177,7 +180,11 @@ impl EventReader {
             let page = self.stream_page(aggregate_type, aggregate_id, after).await?;
             let Some(last) = page.last() else { return Ok(events) };
             after = last.sequence;
+            let is_last = page.len() < usize::from(STREAM_PAGE_EVENTS);
             events.extend(page);
+            if is_last {
+                return Ok(events);
+            }
         }
     }
 
@@ -198,7 +205,7 @@ impl EventReader {
             .bind(aggregate_type)
             .bind(aggregate_id)
             .bind(i64::try_from(after_sequence).unwrap_or(i64::MAX))
-            .bind(STREAM_PAGE_EVENTS);
+            .bind(i64::from(STREAM_PAGE_EVENTS));
         answer(query.fetch_all(&self.pool)).await.map_err(ReadError::from_sqlx("reading a stream"))
     }
 
@@ -224,6 +231,27 @@ impl EventReader {
         answer(query.fetch_optional(&self.pool)).await.map_err(ReadError::from_sqlx("reading an envelope"))
     }
 
+    /// The commands whose first events are at the positions, in no order; a position without one is left out.
+    pub async fn envelopes(&self, positions: &[u64]) -> Result<Vec<Envelope>, ReadError> {
+        const ENVELOPES: &str = "SELECT position, command_id, subject, envelope::text AS envelope, \
+                                 payload::text AS payload FROM envelopes WHERE position = ANY ($1)";
+        check_count("envelopes", positions.len(), MAX_POSITIONS)?;
+        let query = sqlx::query_as(ENVELOPES).bind(columns(positions));
+        answer(query.fetch_all(&self.pool)).await.map_err(ReadError::from_sqlx("reading envelopes"))
+    }
+
+    /// The events at the positions, in no order; a position beyond the head is left out.
+    pub async fn events_at(&self, positions: &[u64]) -> Result<Vec<RecordedEvent>, ReadError> {
+        const EVENTS_AT: &str =
+            "SELECT position, aggregate_type, aggregate_id, sequence, event_id, command_id,
+                   event_type, event_version, payload::text AS payload, metadata::text AS metadata,
+                   (extract(epoch FROM recorded_at) * 1000)::bigint AS recorded_at_ms, content_hash
+              FROM events WHERE position = ANY ($1)";
+        check_count("events", positions.len(), MAX_POSITIONS)?;
+        let query = sqlx::query_as(EVENTS_AT).bind(columns(positions));
+        answer(query.fetch_all(&self.pool)).await.map_err(ReadError::from_sqlx("reading events"))
+    }
+
     /// Who holds which partition, by the database's clock.
     pub async fn leases(&self) -> Result<Vec<Lease>, ReadError> {
         const LEASES: &str = "SELECT partition, owner, epoch, \
@@ -234,7 +262,11 @@ impl EventReader {
 }
 
 /// Events of a stream read at once: bounds memory at payloads of full size, and is one round trip for most streams.
-const STREAM_PAGE_EVENTS: i64 = 256;
+pub(crate) const STREAM_PAGE_EVENTS: u16 = 256;
+
+fn columns(positions: &[u64]) -> Vec<i64> {
+    positions.iter().map(|position| i64::try_from(*position).unwrap_or(i64::MAX)).collect()
+}
 
 fn check_count(what: &'static str, asked: usize, allowed: usize) -> Result<(), ReadError> {
     if (1..=allowed).contains(&asked) { Ok(()) } else { Err(ReadError::Limit { what, asked, allowed }) }

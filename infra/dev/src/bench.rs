@@ -1,0 +1,149 @@
+//! `cargo dev bench`: release builds on a site that exists only for this run. `nsl-load` measures; this sets the stage:
+//! real wallets by real workers, then the pool stands still, so that the commands alone are measured.
+
+use std::path::Path;
+use std::process::Command;
+
+use nsl_local_services::{Part, PrivateFileError, Site, Tools, ToolsError, read_bounded, write_private};
+use toml::{Table, Value};
+
+use crate::binaries::{self, Binaries};
+use crate::ceremony::{self, DEMO_TENANT, Files};
+use crate::interrupt;
+use crate::keys;
+use crate::layout::Layout;
+use crate::outcome::Outcome;
+use crate::progress::Progress;
+use crate::services::{self, COMMANDS, Kind, SERVICES, Service};
+
+/// What gives the wallets their keys; stopped before the measuring.
+const POOL: [&str; 3] = ["enclave-worker-1", "enclave-worker-2", "enclave-host"];
+/// With the pool stopped, jobs stay open. A live pool would have closed them long before they are published again, so
+/// within a measurement they are not: an hour is longer than any.
+const REPUBLISH_AFTER_MS: i64 = 60 * 60 * 1000;
+
+/// What puts the load on.
+static LOAD: Service = Service {
+    name: "load",
+    package: "nsl-load",
+    binary: "nsl-load",
+    features: &["development"],
+    needs: &[],
+    kind: Kind::Service,
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(clap::Subcommand)]
+enum Bench {
+    /// Commands a second and their latency from publish to result, beside stock cqrs-es and a bare group commit
+    Commands {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Binaries(#[from] binaries::Error),
+    #[error(transparent)]
+    Tools(#[from] ToolsError),
+    #[error(transparent)]
+    Site(#[from] nsl_local_services::Error),
+    #[error(transparent)]
+    Ceremony(#[from] ceremony::Error),
+    #[error("cannot start the asynchronous runtime")]
+    Runtime(#[source] std::io::Error),
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
+    #[error("the processor's configuration is not what was written")]
+    Configuration(#[source] toml::de::Error),
+    #[error("cannot run nsl-load")]
+    Load(#[source] std::io::Error),
+    #[error("a service that was just started has no endpoint")]
+    NoEndpoint,
+}
+
+pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<Outcome, Error> {
+    let Bench::Commands { json } = arguments.bench;
+    let measured = SERVICES.iter().filter(|service| is_needed(service)).chain([&LOAD]);
+    let binaries = Binaries::build_release(layout.root(), &measured)?;
+    let progress = Progress::start();
+    let started = start(&binaries, &progress);
+    progress.finish();
+    let (mut site, files) = started?;
+    let opened = load(&site, &binaries, &files, &["open-wallets"])?;
+    if !opened {
+        return Ok(ended_badly());
+    }
+    stop_pool(&mut site)?;
+    let flags: &[&str] = if json { &["commands", "--json"] } else { &["commands"] };
+    let measured = load(&site, &binaries, &files, flags)?;
+    site.stop()?;
+    Ok(if measured { Outcome::Done } else { ended_badly() })
+}
+
+fn is_needed(service: &Service) -> bool {
+    service.name == COMMANDS || POOL.contains(&service.name)
+}
+
+fn ended_badly() -> Outcome {
+    if interrupt::was_requested() { Outcome::Interrupted } else { Outcome::Failed }
+}
+
+fn start(binaries: &Binaries, progress: &Progress) -> Result<(Site, Files), Error> {
+    let parts = [Part::Postgres, Part::Nats];
+    let mut site = Site::temporary_with(&parts, Tools::from_environment()?, progress.hooks())?;
+    let worker = binaries.path("nsl-enclave-worker");
+    let files = ceremony::prepare(&site, &worker, nsl_client::prepared::unix_now_ms())?;
+    services::start(&mut site, binaries, &files, |service| service.name == COMMANDS)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
+    runtime.block_on(ceremony::register(&site))?;
+    services::start(&mut site, binaries, &files, |service| POOL.contains(&service.name))?;
+    Ok((site, files))
+}
+
+/// From here on jobs wait on the bus, and the processor starts with nothing in memory.
+fn stop_pool(site: &mut Site) -> Result<(), Error> {
+    for name in POOL.iter().rev() {
+        site.stop_process(name)?;
+    }
+    let path = site.directory().configuration(&format!("{COMMANDS}.toml"));
+    let text = read_bounded(&path)?.unwrap_or_default();
+    let mut configuration: Table = text.parse().map_err(Error::Configuration)?;
+    let reactor = Table::from_iter([("republish_after_ms".to_owned(), Value::from(REPUBLISH_AFTER_MS))]);
+    configuration.insert("reactor".to_owned(), reactor.into());
+    write_private(&path, configuration.to_string().as_bytes())?;
+    site.restart(COMMANDS)?;
+    Ok(())
+}
+
+/// Runs `nsl-load` to its end; whether it succeeded.
+fn load(site: &Site, binaries: &Binaries, files: &Files, arguments: &[&str]) -> Result<bool, Error> {
+    let mut command = Command::new(binaries.path(LOAD.binary));
+    command.args(arguments).envs(environment(site, &files.genesis)?);
+    Ok(command.status().map_err(Error::Load)?.success())
+}
+
+fn environment(site: &Site, genesis: &Path) -> Result<[(&'static str, String); 7], Error> {
+    let endpoints = site.endpoints();
+    let (Some(nats), Some(postgres)) = (&endpoints.nats, &endpoints.postgres) else {
+        return Err(Error::NoEndpoint);
+    };
+    let issuer = keys::seed_file(site.directory(), keys::DEVELOPER);
+    Ok([
+        ("NSL_LOAD_NATS_URL", nats.server()),
+        ("NSL_LOAD_NATS_USER", "client".to_owned()),
+        ("NSL_LOAD_NATS_PASSWORD", nats.passwords.get("client").cloned().unwrap_or_default()),
+        ("NSL_LOAD_DATABASE_URL", postgres.url()),
+        ("NSL_LOAD_GENESIS", genesis.display().to_string()),
+        ("NSL_LOAD_ISSUER_SEED", issuer.display().to_string()),
+        ("NSL_LOAD_TENANT", DEMO_TENANT.to_owned()),
+    ])
+}
