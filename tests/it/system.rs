@@ -210,12 +210,12 @@ impl System {
         Identity::from_json(&record).filter(Identity::is_alive)
     }
 
-    /// Ends a process as a power cut would, and returns when the runner has started another one in its place.
-    pub(crate) async fn kill9(&self, name: &str) {
-        let killed = until("the process to kill runs", async || self.identity(name)).await;
-        signal(killed.id, Signal::SIGKILL);
-        until("the killed process is started again", async || {
-            self.identity(name).filter(|identity| *identity != killed)
+    /// Ends a process by a signal, and returns when the runner has started another one in its place.
+    pub(crate) async fn end(&self, name: &str, by: Signal) {
+        let ended = until("the process to end runs", async || self.identity(name)).await;
+        signal(ended.id, by);
+        until("the ended process is started again", async || {
+            self.identity(name).filter(|identity| *identity != ended)
         })
         .await;
     }
