@@ -136,6 +136,7 @@ pub struct GenesisManifest {
     /// Where workers get their sealing key.
     pub sealing_provider: SealingProvider,
     /// Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub created_at_ms: u64,
 }
 
@@ -162,6 +163,7 @@ pub struct TenantRoot {
     /// The root key.
     pub key: PublicKey,
     /// Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub issued_at_ms: u64,
 }
 
@@ -198,8 +200,10 @@ pub struct IssuerGrant {
     /// What.
     pub scopes: Vec<Scope>,
     /// From when, Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub not_before_ms: u64,
     /// Until when, Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub expires_at_ms: u64,
 }
 

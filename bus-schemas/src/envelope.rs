@@ -47,8 +47,10 @@ pub struct Envelope {
     /// Who asks.
     pub issuer: PublicKey,
     /// When it was signed, Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub issued_at_ms: u64,
     /// After this it is not accepted as a new command, Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub expires_at_ms: u64,
     /// SHA-256 of the payload as sent.
     pub payload_sha256: Sha256,

@@ -20,6 +20,8 @@ pub mod policy;
 pub mod price;
 pub mod query;
 pub mod result;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod streams;
 pub mod subject;
 pub mod token;

@@ -44,7 +44,9 @@ macro_rules! decimal_string {
                 stringify!($name).into()
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({"type": "string", "pattern": "^(0|[1-9][0-9]{0,38})$"})
+                let further_digits = <$inner>::MAX.ilog10();
+                let pattern = format!("^(0|[1-9][0-9]{{0,{further_digits}}})$");
+                schemars::json_schema!({"type": "string", "pattern": pattern})
             }
         }
     };
@@ -71,6 +73,12 @@ decimal_string!(
     u64
 );
 
+/// Reads an integer that every JSON reader, and canonical JSON itself, keeps exactly.
+pub fn below_2_pow_53<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let value = u64::deserialize(deserializer)?;
+    if value < 1 << 53 { Ok(value) } else { Err(de::Error::custom("expected an integer below 2^53")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +101,18 @@ mod tests {
         ] {
             assert_eq!(serde_json::from_str::<Amount>(text).ok().map(|a| a.0), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn integers_that_json_rounds_are_refused() {
+        #[derive(Deserialize)]
+        struct Message {
+            #[serde(deserialize_with = "below_2_pow_53")]
+            at_ms: u64,
+        }
+        let read = |at_ms: u64| serde_json::from_str::<Message>(&format!("{{\"at_ms\":{at_ms}}}"));
+        assert_eq!(read((1 << 53) - 1).unwrap().at_ms, (1 << 53) - 1);
+        assert!(read(1 << 53).is_err());
+        assert!(read(u64::MAX).is_err());
     }
 }

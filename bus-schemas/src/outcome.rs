@@ -10,8 +10,10 @@ use crate::envelope::statement_bytes;
 use crate::nkey::{PublicKey, SigningKey};
 use crate::token::{AggregateId, Tenant};
 
-const OUTCOME_TAG: &str = "nsl-outcome-v1";
-const BIRTH_TAG: &str = "nsl-birth-v1";
+/// What a worker's signature over an [`OutcomeStatement`] begins with.
+pub const OUTCOME_TAG: &str = "nsl-outcome-v1";
+/// What the hashed bytes of a [`BirthStatement`] begin with.
+pub const BIRTH_TAG: &str = "nsl-birth-v1";
 
 /// A private key as it leaves the enclave: AES-256-GCM under the pool's sealing key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

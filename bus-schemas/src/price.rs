@@ -24,6 +24,7 @@ pub struct Observation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ask_e8: Option<PriceE8>,
     /// The venue's own time, or the time of the answer where it tells none, Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub observed_at_ms: u64,
 }
 
@@ -35,6 +36,7 @@ pub struct FeedRules {
     /// Fewest accepted observations of a round.
     pub sources_min: u8,
     /// Oldest acceptable observation at the round's time.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub age_max_ms: u64,
     /// How far an observation may lie from the median, in basis points, whatever the spread of the others.
     pub deviation_floor_bps: u32,
@@ -82,17 +84,21 @@ pub struct PriceMessage {
     /// The pair.
     pub pair: Pair,
     /// Its round.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub round: u64,
     /// The price.
     pub price_e8: PriceE8,
     /// The largest distance of an accepted observation from the price.
     pub confidence_e8: PriceE8,
     /// The time for which it holds, Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub as_of_ms: u64,
     /// How long a reader may trust it after that.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub age_max_ms: u64,
     /// The venues that counted.
     pub sources: Vec<Venue>,
     /// The event that proves it.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub position: u64,
 }

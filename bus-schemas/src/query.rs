@@ -10,33 +10,54 @@ use crate::token::{AggregateId, Pair, Venue};
 /// Most rows of one answer.
 pub const ROWS_MAX: u32 = 100;
 
-/// Names of the questions.
-pub mod name {
+/// Declares the questions, each with what is asked and what is answered.
+macro_rules! questions {
+    ($($(#[doc = $doc:literal])+ $constant:ident = $name:literal, $question:ty => $answer:ty;)+) => {
+        /// Names of the questions.
+        pub mod name {
+            $($(#[doc = $doc])+ pub const $constant: &str = $name;)+
+        }
+
+        /// Every question with the schemas of what is asked and answered.
+        #[cfg(feature = "schema")]
+        pub fn schemas() -> Vec<crate::schema::DescribedQuestion> {
+            vec![$(crate::schema::DescribedQuestion {
+                name: $name,
+                summary: concat!($($doc),+).trim_start(),
+                question: crate::schema::accepted::<$question>(),
+                reply: crate::schema::published::<Reply<$answer>>(),
+            }),+]
+        }
+    };
+}
+
+questions! {
     /// One wallet.
-    pub const WALLET: &str = "wallet";
+    WALLET = "wallet", ById => Wallet;
     /// Wallets in order of their ids.
-    pub const WALLETS: &str = "wallets";
+    WALLETS = "wallets", PageRequest => Page<Wallet>;
     /// One signing request.
-    pub const SIGNING_REQUEST: &str = "signing-request";
+    SIGNING_REQUEST = "signing-request", ById => SigningRequest;
     /// Signing requests, newest first.
-    pub const SIGNING_REQUESTS: &str = "signing-requests";
+    SIGNING_REQUESTS = "signing-requests", PageRequest => Page<SigningRequest>;
     /// Transactions, newest first.
-    pub const TRANSACTIONS: &str = "transactions";
+    TRANSACTIONS = "transactions", PageRequest => Page<Transaction>;
     /// The latest price of a pair.
-    pub const PRICE: &str = "price";
+    PRICE = "price", ById => Price;
     /// The latest prices.
-    pub const PRICES: &str = "prices";
-    /// How far the read models are.
-    pub const PROJECTIONS: &str = "projections";
+    PRICES = "prices", PageRequest => Page<Price>;
+    /// How far the read models are; whatever the question holds is not looked at.
+    PROJECTIONS = "projections", serde_json::Value => Page<ProjectionStatus>;
     /// Fees and last block for a transfer.
-    pub const TRANSFER_QUOTE: &str = "transfer-quote";
+    TRANSFER_QUOTE = "transfer-quote", QuoteRequest => Quote;
     /// Balances of an address, read from the node.
-    pub const BALANCES: &str = "balances";
+    BALANCES = "balances", BalancesRequest => Vec<Balance>;
 }
 
 /// An answer, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Reply<T> {
     /// The answer.
     Ok(T),

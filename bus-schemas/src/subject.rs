@@ -155,6 +155,9 @@ pub fn query_tenant(subject: &str) -> Result<Tenant, Error> {
 /// Where a job goes that no worker can do, with the reason in its headers, for people to look at.
 pub const PARKED_JOB: &str = "nsl.v1.parked.job";
 
+/// Where command messages go that nobody can read.
+pub const PARKED_COMMAND: &str = "nsl.v1.parked.cmd";
+
 /// Where a command processor tells readers the log's new head after a commit: a hint, never the truth.
 pub const HEAD: &str = "nsl.v1.head";
 

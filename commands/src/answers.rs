@@ -44,7 +44,7 @@ impl Answers {
 
     /// Puts a message that cannot be read where people find it.
     pub(crate) async fn park(&self, payload: Bytes) {
-        self.send("nsl.v1.parked.cmd".to_owned(), payload).await;
+        self.send(subject::PARKED_COMMAND.to_owned(), payload).await;
     }
 
     async fn publish<T: serde::Serialize>(&self, subject: String, message: &T) {

@@ -110,10 +110,10 @@ impl Processor {
     /// not answered then stay on the bus and come again.
     async fn commit_until_done(&mut self, batch: Vec<Taken>, stop: &CancellationToken) -> bool {
         let started = Instant::now();
-        let mut open = distinct(batch);
+        let (mut open, mut copies) = distinct(batch);
         let mut backoff = BACKOFF_FIRST;
         loop {
-            match self.commit(&mut open).await {
+            match self.commit_all(&mut open, &mut copies).await {
                 Ok(()) if open.is_empty() => {
                     self.log_gate.open();
                     self.metrics
@@ -137,6 +137,23 @@ impl Processor {
                 }
             }
         }
+    }
+
+    /// One attempt at everything open; when nothing of it is left, the copies of what was answered are next.
+    async fn commit_all(
+        &mut self,
+        open: &mut Vec<Taken>,
+        copies: &mut Vec<Taken>,
+    ) -> Result<(), Unavailable> {
+        self.commit(open).await?;
+        if open.is_empty() && !copies.is_empty() {
+            let asked: Vec<Uuid> = copies.iter().map(command_id).collect();
+            let receipts = self.store.receipts(&asked).await?;
+            self.answer_known(copies, &receipts).await;
+            // Copies of what was refused are judged for themselves.
+            (*open, *copies) = distinct(std::mem::take(copies));
+        }
+        Ok(())
     }
 
     /// One attempt: decides all open commands on committed state and appends them together. What is answered leaves
@@ -374,8 +391,8 @@ fn command_id(taken: &Taken) -> Uuid {
     taken.incoming.signed.envelope.command_id
 }
 
-/// Leaves the second of two messages with one id to be delivered again: by then the first has its receipt.
-fn distinct(batch: Vec<Taken>) -> Vec<Taken> {
+/// The first message of each command id, and the others: a batch decides an id once.
+fn distinct(batch: Vec<Taken>) -> (Vec<Taken>, Vec<Taken>) {
     let mut seen = HashSet::new();
-    batch.into_iter().filter(|taken| seen.insert(command_id(taken))).collect()
+    batch.into_iter().partition(|taken| seen.insert(command_id(taken)))
 }

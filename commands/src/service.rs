@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use lru::LruCache;
 use nsl_bus::{Bus, DriftPolicy, partition, streams};
-use nsl_event_store::{EventStore, Fence, Options};
+use nsl_event_store::{EventStore, Fence, MigrateError, Options};
 use nsl_telemetry::Context;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::answers::Answers;
@@ -24,6 +25,10 @@ const REPLICAS: u8 = 1;
 /// Commands between the partitions' consumers and the processor: two full batches, so that a commit never waits for
 /// the bus, and the bus holds the rest.
 const QUEUE_COMMANDS: usize = 1024;
+/// Pause before an absent database is tried again.
+const DATABASE_RETRY: Duration = Duration::from_secs(1);
+/// How often the streams are looked at: a deleted one is missed for that long at most.
+const STREAM_CHECK: Duration = Duration::from_secs(5);
 /// Sessions of the reactor: its memory's.
 const REACTOR_CONNECTIONS: u32 = 2;
 
@@ -31,19 +36,17 @@ const REACTOR_CONNECTIONS: u32 = 2;
 pub async fn run(context: Context<Config>) -> anyhow::Result<()> {
     let config = &context.config;
     let (signed_genesis, genesis) = genesis::load(&config.processor.genesis_file).await?;
-    EventStore::migrate(config.log.owner_url.expose()).await?;
-    reactor::migrate(config.log.owner_url.expose()).await?;
-    let store = EventStore::connect(config.log.url.expose(), Options::default()).await?;
+    let stop = context.shutdown.token().clone();
+    let Some(store) = stop.run_until_cancelled(open_log(config)).await else { return Ok(()) };
+    let store = store?;
     begin_log(&store, config, &signed_genesis).await?;
     let bus = Bus::connect(&config.bus, "nsl-commands").await?;
-    for definition in [
-        partition::command_stream(REPLICAS),
-        streams::results(REPLICAS),
-        streams::jobs(REPLICAS),
-        streams::parked(REPLICAS),
-    ] {
-        bus.ensure_stream(&definition, DriftPolicy::Update).await?;
-    }
+    ensure_streams(&bus).await?;
+    let (keeper, stop) = (bus.clone(), context.shutdown.token().clone());
+    context.shutdown.spawn("streams", async move {
+        keep_streams(keeper, stop).await;
+        Ok::<_, std::convert::Infallible>(())
+    });
     let readiness_bus = bus.clone();
     context.readiness.register("bus", move || {
         let checked = readiness_bus.check();
@@ -66,6 +69,40 @@ pub async fn run(context: Context<Config>) -> anyhow::Result<()> {
     spawn_processor(&context, store, bus, genesis, directory, metrics);
     context.started();
     Ok(())
+}
+
+/// Migrates and opens the log, however long its server is away.
+async fn open_log(config: &Config) -> anyhow::Result<EventStore> {
+    let owner_url = config.log.owner_url.expose();
+    while let Err(error) = EventStore::migrate(owner_url).await {
+        let MigrateError::Unavailable(_) = error else { return Err(error.into()) };
+        tracing::warn!(error = &error as &dyn std::error::Error, "waiting for the log's database");
+        tokio::time::sleep(DATABASE_RETRY).await;
+    }
+    reactor::migrate(owner_url).await?;
+    Ok(EventStore::connect(config.log.url.expose(), Options::default()).await?)
+}
+
+/// The streams that this service takes from and answers to.
+async fn ensure_streams(bus: &Bus) -> Result<(), nsl_bus::stream::Error> {
+    for definition in [
+        partition::command_stream(REPLICAS),
+        streams::results(REPLICAS),
+        streams::jobs(REPLICAS),
+        streams::parked(REPLICAS),
+    ] {
+        bus.ensure_stream(&definition, DriftPolicy::Update).await?;
+    }
+    Ok(())
+}
+
+/// Makes streams again that were deleted, or whose server lost its data: they hold no fact that the log lacks.
+async fn keep_streams(bus: Bus, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(STREAM_CHECK)).await.is_some() {
+        if let Err(error) = ensure_streams(&bus).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "streams cannot be looked at");
+        }
+    }
 }
 
 /// The first event is appended under a lease like every other; partition 0 stands for the log's beginning.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use nsl_bus::async_nats::jetstream::context::GetStreamError;
 use nsl_bus::async_nats::jetstream::stream::RawMessageError;
-use nsl_bus::{Bus, DriftPolicy, Outcome, SequencedMessage, StreamDefinition, headers, sequence, stream};
+use nsl_bus::{Bus, DriftPolicy, Outcome, SequencedMessage, headers, sequence, stream, streams};
 use nsl_event_store::{EventReader, Filter, Page, ReadError, Subscription};
-use nsl_schemas::streams::{EVENTS, EVENTS_SUBJECT};
+use nsl_schemas::streams::EVENTS;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -95,16 +95,6 @@ impl Error {
     }
 }
 
-/// The stream. Nothing in it may be deleted, since its sequences are positions.
-fn definition(replicas: u8) -> StreamDefinition {
-    StreamDefinition {
-        deny_delete: true,
-        deny_purge: true,
-        replicas,
-        ..StreamDefinition::new(EVENTS, "Every event; the sequence is the position.", &[EVENTS_SUBJECT])
-    }
-}
-
 /// Publishes the events.
 #[derive(Debug)]
 pub struct Announcer {
@@ -148,7 +138,7 @@ impl Announcer {
 
     /// Publishes from the stream's end on, until `stop` or until the stream is found to end elsewhere.
     async fn follow(&self, wake: &mut watch::Receiver<u64>, stop: &CancellationToken) -> Result<(), Error> {
-        self.bus.ensure_stream(&definition(self.replicas), DriftPolicy::Update).await?;
+        self.bus.ensure_stream(&streams::events(self.replicas), DriftPolicy::Update).await?;
         let last = self.bus.last_sequence(EVENTS).await?;
         // Read after the stream's end: whatever another process publishes meanwhile is below this head.
         let head = self.log.head().await?;

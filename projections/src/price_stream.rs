@@ -6,10 +6,10 @@
 use nsl_bus::async_nats::jetstream::context::{GetStreamError, PublishError};
 use nsl_bus::async_nats::jetstream::message::PublishMessage;
 use nsl_bus::async_nats::jetstream::stream::{LastRawMessageError, LastRawMessageErrorKind};
-use nsl_bus::{Bus, DriftPolicy, StreamDefinition, stream};
+use nsl_bus::{Bus, DriftPolicy, stream, streams};
 use nsl_schemas::price::PriceMessage;
 use nsl_schemas::query::Price;
-use nsl_schemas::streams::{PRICES, PRICES_SUBJECT};
+use nsl_schemas::streams::PRICES;
 use nsl_schemas::token::Tenant;
 use nsl_schemas::{canonical, subject};
 use sqlx::postgres::PgPool;
@@ -22,9 +22,6 @@ use crate::runner::pause;
 
 /// The name of its checkpoint, under which its progress is shown.
 pub const NAME: &str = "price-stream";
-/// Messages that are kept of a pair: at a round a second, a quarter of an hour for a reader that was away. The log has
-/// all rounds.
-const MESSAGES_PER_PAIR: u32 = 1024;
 /// Rounds published under one lock.
 const BATCH_ROUNDS: u32 = 256;
 /// Every accepted price, and no running aggregate.
@@ -48,14 +45,6 @@ pub enum Error {
     /// The bus did not take a message.
     #[error("price cannot be published")]
     Publish(#[from] PublishError),
-}
-
-fn definition(replicas: u8) -> StreamDefinition {
-    StreamDefinition {
-        max_messages_per_subject: Some(MESSAGES_PER_PAIR),
-        replicas,
-        ..StreamDefinition::new(PRICES, "Accepted prices.", &[PRICES_SUBJECT])
-    }
 }
 
 /// Publishes the prices.
@@ -86,7 +75,7 @@ impl PricePublisher {
     }
 
     async fn follow(&self, stop: &CancellationToken) -> Result<(), Error> {
-        self.bus.ensure_stream(&definition(self.replicas), DriftPolicy::Update).await?;
+        self.bus.ensure_stream(&streams::prices(self.replicas), DriftPolicy::Update).await?;
         let found = checkpoint::load(&self.pool, NAME).await?;
         let mut published = found.position.max(self.last_published().await?);
         loop {

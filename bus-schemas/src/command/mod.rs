@@ -8,17 +8,50 @@ pub mod worker;
 use crate::canonical;
 use crate::subject::CommandSubject;
 
-/// A command's typed payload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
+/// Declares the aggregate types that take commands: what a payload may be, and how its subject tells which.
+macro_rules! aggregates {
+    ($($(#[$doc:meta])* $variant:ident = $aggregate:literal, $command:ty;)+) => {
+        /// A command's typed payload.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Command {
+            $($(#[$doc])* $variant(Box<$command>)),+
+        }
+
+        impl Command {
+            /// Every aggregate type that takes commands.
+            pub const AGGREGATES: &'static [&'static str] = &[$($aggregate),+];
+
+            /// Reads the payload that `subject` asks for.
+            pub fn parse(subject: &CommandSubject, payload: &[u8]) -> Result<Self, Error> {
+                let verb = subject.verb.as_str();
+                let parsed = match subject.aggregate.as_str() {
+                    $($aggregate => <$command>::parse(verb, payload)?.map(|c| Self::$variant(Box::new(c))),)+
+                    other => return Err(Error::UnknownAggregate(other.to_owned())),
+                };
+                parsed.ok_or_else(|| Error::UnknownVerb {
+                    aggregate: subject.aggregate.to_string(),
+                    verb: verb.to_owned(),
+                })
+            }
+        }
+
+        /// Every command with the schema of its payload.
+        #[cfg(feature = "schema")]
+        pub fn schemas() -> Vec<crate::schema::Described> {
+            [$(<$command>::schemas($aggregate)),+].concat()
+        }
+    };
+}
+
+aggregates! {
     /// `authority`.
-    Authority(Box<authority::AuthorityCommand>),
+    Authority = "authority", authority::AuthorityCommand;
     /// `price-feed`.
-    PriceFeed(Box<price_feed::PriceFeedCommand>),
+    PriceFeed = "price-feed", price_feed::PriceFeedCommand;
     /// `wallet`.
-    Wallet(Box<wallet::WalletCommand>),
+    Wallet = "wallet", wallet::WalletCommand;
     /// `worker`.
-    Worker(Box<worker::WorkerCommand>),
+    Worker = "worker", worker::WorkerCommand;
 }
 
 /// Why a payload is not a command.
@@ -40,35 +73,13 @@ pub enum Error {
     Payload(#[from] canonical::Error),
 }
 
-impl Command {
-    /// Reads the payload that `subject` asks for.
-    pub fn parse(subject: &CommandSubject, payload: &[u8]) -> Result<Self, Error> {
-        let verb = subject.verb.as_str();
-        let parsed = match subject.aggregate.as_str() {
-            "authority" => {
-                authority::AuthorityCommand::parse(verb, payload)?.map(|c| Self::Authority(Box::new(c)))
-            }
-            "price-feed" => {
-                price_feed::PriceFeedCommand::parse(verb, payload)?.map(|c| Self::PriceFeed(Box::new(c)))
-            }
-            "wallet" => wallet::WalletCommand::parse(verb, payload)?.map(|c| Self::Wallet(Box::new(c))),
-            "worker" => worker::WorkerCommand::parse(verb, payload)?.map(|c| Self::Worker(Box::new(c))),
-            other => return Err(Error::UnknownAggregate(other.to_owned())),
-        };
-        parsed.ok_or_else(|| Error::UnknownVerb {
-            aggregate: subject.aggregate.to_string(),
-            verb: verb.to_owned(),
-        })
-    }
-}
-
 /// Declares an aggregate's command enum: one variant a verb, one payload type a variant.
 macro_rules! commands {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $verb:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $verb:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum $name {
-            $($(#[$variant_doc])* $variant($variant)),+
+            $($(#[doc = $variant_doc])+ $variant($variant)),+
         }
 
         impl $name {
@@ -81,6 +92,17 @@ macro_rules! commands {
                     $($verb => Some(Self::$variant(crate::canonical::from_slice(payload)?)),)+
                     _ => None,
                 })
+            }
+
+            /// Every verb with the schema of its payload.
+            #[cfg(feature = "schema")]
+            pub(crate) fn schemas(aggregate: &'static str) -> Vec<crate::schema::Described> {
+                vec![$(crate::schema::Described {
+                    aggregate,
+                    name: $verb,
+                    summary: concat!($($variant_doc),+).trim_start(),
+                    schema: crate::schema::accepted::<$variant>(),
+                }),+]
             }
         }
     };

@@ -30,8 +30,10 @@ pub struct Register {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordRound {
     /// One more than the last round.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub round: u64,
     /// The time for which the price holds, Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub as_of_ms: u64,
     /// The latest observation of each venue.
     pub observations: Vec<Observation>,

@@ -23,6 +23,7 @@ pub struct Metadata {
     /// Who issued that command.
     pub issuer: PublicKey,
     /// When the processor decided, Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub decided_at_ms: u64,
     /// W3C trace context of the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,18 +38,29 @@ pub trait WireEvent {
 
 /// Declares an aggregate's event enum: the name of each event is the log's `event_type` and the subject's last token.
 macro_rules! events {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $event:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $event:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         #[serde(tag = "event")]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $event)] $variant($variant)),+
+            $($(#[doc = $variant_doc])+ #[serde(rename = $event)] $variant($variant)),+
         }
 
         impl $name {
             /// Every event's name.
             pub const NAMES: &'static [&'static str] = &[$($event),+];
+
+            /// Every event with the schema of its payload.
+            #[cfg(feature = "schema")]
+            pub(crate) fn schemas(aggregate: &'static str) -> Vec<crate::schema::Described> {
+                vec![$(crate::schema::Described {
+                    aggregate,
+                    name: $event,
+                    summary: concat!($($variant_doc),+).trim_start(),
+                    schema: crate::schema::tagged::<$variant>("event", $event),
+                }),+]
+            }
         }
 
         impl crate::event::WireEvent for $name {
@@ -68,3 +80,36 @@ pub(crate) use events;
 
 /// The version of every event type so far.
 pub const VERSION: &str = "1.0.0";
+
+/// Every event with the schema of its payload.
+#[cfg(feature = "schema")]
+pub fn schemas() -> Vec<crate::schema::Described> {
+    let rejected = crate::schema::Described {
+        aggregate: rejection::AGGREGATE,
+        name: rejection::NAME,
+        summary: "A rule said no to an authenticated command.",
+        schema: crate::schema::published::<rejection::CommandRejected>(),
+    };
+    [
+        authority::AuthorityEvent::schemas("authority"),
+        price_feed::PriceFeedEvent::schemas("price-feed"),
+        vec![rejected],
+        wallet::WalletEvent::schemas("wallet"),
+        worker::WorkerEvent::schemas("worker"),
+    ]
+    .concat()
+}
+
+#[cfg(all(test, feature = "schema"))]
+mod tests {
+    use super::*;
+    use crate::command::Command;
+
+    #[test]
+    fn every_aggregate_that_takes_commands_has_events_with_schemas() {
+        let described = schemas();
+        for aggregate in Command::AGGREGATES {
+            assert!(described.iter().any(|one| one.aggregate == *aggregate), "{aggregate}");
+        }
+    }
+}

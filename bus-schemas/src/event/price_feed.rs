@@ -29,8 +29,10 @@ pub struct FeedRegistered {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RoundRecorded {
     /// From 1, without a gap.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub round: u64,
     /// The time for which the price holds, Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub as_of_ms: u64,
     /// The price.
     pub price_e8: PriceE8,

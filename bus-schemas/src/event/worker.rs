@@ -23,6 +23,7 @@ pub struct WorkerRegistered {
     /// The measured image.
     pub pcr0: Pcr,
     /// The document's own time, Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub attested_at_ms: u64,
     /// The document that was judged.
     pub attestation: Base64,

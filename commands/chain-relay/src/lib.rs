@@ -8,7 +8,6 @@ pub mod service;
 
 mod cursor;
 mod intake;
-mod issuer;
 mod job;
 mod lifecycle;
 mod metrics;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nsl_bus::{Bus, BusConfig};
-use nsl_client::{Client, ConnectError, Credentials, Options};
+use nsl_client::{Client, Options, issuer};
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::token::Tenant;
 use nsl_telemetry::Context;
@@ -26,16 +26,13 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 pub enum Error {
     /// No key to sign with.
     #[error("issuer")]
-    Issuer(#[from] crate::issuer::Error),
+    Issuer(#[from] issuer::Error),
     /// The node's URL cannot be used.
     #[error("neo.rpc_url")]
     Node(#[from] nsl_neo_rpc::Error),
     /// No connection for jobs and questions.
     #[error("bus")]
     Bus(#[from] nsl_bus::connection::Error),
-    /// No connection for commands.
-    #[error("command client")]
-    Client(#[from] ConnectError),
     /// A metric was refused.
     #[error("metrics")]
     Metrics(#[from] nsl_telemetry::metrics::Error),
@@ -44,7 +41,7 @@ pub enum Error {
 /// Starts every task and returns; they end with the context's shutdown.
 pub async fn run(context: Context<Config>) -> Result<(), Error> {
     let config = &context.config;
-    let issuer = crate::issuer::read(&config.issuer.seed_file)?;
+    let issuer = issuer::read(&config.issuer.seed_file)?;
     let timeout = Duration::from_millis(config.neo.timeout_ms.get());
     let node = Arc::new(nsl_neo_rpc::Client::new(config.neo.rpc_url.expose(), timeout)?);
     let stop = context.shutdown.token().clone();
@@ -65,12 +62,9 @@ pub async fn run(context: Context<Config>) -> Result<(), Error> {
 
 async fn connect(config: &BusConfig, issuer: SigningKey) -> Result<(Bus, Reporter), Error> {
     let bus = Bus::connect(config, NAME).await?;
-    let mut options = Options::new(config.url.expose(), Tenant::system()).issued_by(issuer);
-    if let (Some(user), Some(password)) = (&config.user, &config.password) {
-        let password = password.expose().to_owned();
-        options = options.authenticated_as(Credentials { user: user.clone(), password });
-    }
-    Ok((bus, Reporter::new(Client::connect(options).await?)))
+    let options = Options::new(NAME, Tenant::system()).issued_by(issuer);
+    let client = Client::over(bus.client().clone(), options);
+    Ok((bus, Reporter::new(client)))
 }
 
 fn start_cursor(

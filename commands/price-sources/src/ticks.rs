@@ -1,11 +1,11 @@
-//! Observations on the bus: the stream `NSL_TICK`, publishing into it, and reading one pair of it in order.
+//! Observations on the bus: publishing into the stream `NSL_TICK`, and reading one pair of it in order.
 
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::consumer::{DeliverPolicy, StreamError};
 use async_nats::jetstream::context::{GetStreamError, PublishError as JetStreamPublishError};
 use async_nats::jetstream::stream::ConsumerError;
-use nsl_bus::{Bus, StreamDefinition};
+use nsl_bus::Bus;
 use nsl_schemas::canonical;
 use nsl_schemas::price::Observation;
 use nsl_schemas::token::{self, Pair, Venue};
@@ -13,28 +13,9 @@ use nsl_schemas::{streams, subject};
 
 use crate::venue;
 
-/// Largest observation with its headers: the fields' own limits add up to less than 400 bytes.
-const MESSAGE_BYTES_MAX: u32 = 1024;
-
-/// How long observations are kept: rounds look at minutes; an hour lets a person see what a venue said.
-const AGE_MS_MAX: u64 = 60 * 60 * 1000;
-
-/// Size of the stream: an hour of a hundred sources asked every second at 400 bytes is 144 MB.
-const STREAM_BYTES_MAX: u64 = 256 * 1024 * 1024;
-
 /// How far an observation's time may lie ahead of the time at which the stream stored it: publishers cap it
 /// at their own clock, and clocks of honest machines differ by less.
 const CLOCK_LEAD_MS_MAX: u64 = 5_000;
-
-/// The stream of observations.
-pub(crate) fn stream() -> StreamDefinition {
-    StreamDefinition {
-        max_age_ms: Some(AGE_MS_MAX),
-        max_bytes: Some(STREAM_BYTES_MAX),
-        max_message_bytes: Some(MESSAGE_BYTES_MAX),
-        ..StreamDefinition::new(streams::TICKS, "Observations of venues, in order", &[streams::TICKS_SUBJECT])
-    }
-}
 
 /// An observation that was not stored.
 #[derive(Debug, thiserror::Error)]
@@ -182,6 +163,7 @@ mod tests {
     #[test]
     fn the_largest_observation_fits_the_stream() {
         let largest = observation(&"v".repeat(64), 9_007_199_254_740_991);
-        assert!(canonical::to_string(&largest).len() < usize::try_from(MESSAGE_BYTES_MAX).unwrap() / 2);
+        let limit = nsl_bus::streams::ticks(1).max_message_bytes.unwrap();
+        assert!(canonical::to_string(&largest).len() < usize::try_from(limit).unwrap() / 2);
     }
 }

@@ -145,7 +145,7 @@ fn an_unreadable_event_of_authority_is_an_error_and_others_are_passed_over() {
 
 #[test]
 fn admission_judges_authority_before_times_before_rate_before_payload() {
-    let directory = directory(&[root(1, "acme"), grant(2, "acme", 3, u64::MAX)]);
+    let directory = directory(&[root(1, "acme"), grant(2, "acme", 3, (1 << 53) - 1)]);
     let manifest = genesis();
     let genesis = Genesis { sha256: manifest.sha256(), manifest, trust_root: TrustRoot::aws_nitro() };
     let admission = Admission::new(Arc::new(genesis), NonZeroU32::MIN);

@@ -16,7 +16,19 @@ impl OpenWallet {
         &self,
         command: &RecordConfirmation,
     ) -> Result<Vec<WalletEvent>, Rejection> {
-        self.signed_transfer(command.request_id, &command.tx_hash)?;
+        let valid_until_block = self.signed_transfer(command.request_id, &command.tx_hash)?;
+        if command.block_index > valid_until_block {
+            return Err(Rejection::new(
+                errors::TRANSFER_INVALID,
+                format!("no block after {valid_until_block} can hold it"),
+            ));
+        }
+        if command.block_hash.parse::<nsl_neo::Hash256>().is_err() {
+            return Err(Rejection::new(
+                errors::TRANSFER_INVALID,
+                "the block's hash is not 0x and 64 hex digits",
+            ));
+        }
         check_reason(command.exception.as_deref())?;
         let event = TransferConfirmed {
             request_id: command.request_id,

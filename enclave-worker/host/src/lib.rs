@@ -6,7 +6,6 @@
 mod admission;
 pub mod config;
 mod genesis;
-mod issuer;
 mod job;
 mod lane;
 mod metrics;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nsl_bus::consumer::{self, Consumer, ConsumerDefinition, Start};
 use nsl_bus::{Bus, DriftPolicy};
-use nsl_client::{Client, Options};
+use nsl_client::{Client, Options, issuer};
 use nsl_enclave_protocol::channel::Health;
 use nsl_enclave_protocol::{Admission, Pool, PoolOptions, pool};
 use nsl_schemas::job::ENCLAVE_KINDS;
@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Gatekeeper;
 use crate::config::{self, Config};
+use crate::genesis;
 use crate::job::Desk;
 use crate::lane::Lane;
 use crate::metrics::Metrics;
-use crate::{genesis, issuer};
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 /// Between two looks at the workers' health for the metric: fresher than any scrape.
@@ -80,7 +80,7 @@ pub async fn run(context: Context<Config>) -> Result<(), Error> {
 
 /// The pool of workers, admitted by this site's manifest, and the client that reports for them.
 async fn open_desk(config: &Config, bus: &Bus) -> Result<Desk, Error> {
-    let issuer = issuer::read(&config.issuer.seed_file).await?;
+    let issuer = issuer::read(&config.issuer.seed_file)?;
     let demands = genesis::read(&config.genesis.file).await?;
     let options = Options::new(NAME, Tenant::system()).issued_by(issuer);
     let client = Client::over(bus.client().clone(), options);

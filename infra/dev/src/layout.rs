@@ -4,6 +4,12 @@ use std::path::{Path, PathBuf};
 
 use nsl_local_services::{SiteDirectory, workspace_root};
 
+use crate::binaries;
+
+/// Names the folder of the site when it is not `.nsl/site` of the workspace: system tests run sites of their own next to
+/// the developer's.
+const SITE_VARIABLE: &str = "NSL_SITE_DIR";
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("not inside the workspace: no manifest with [workspace] here or above")]
@@ -16,13 +22,21 @@ pub(crate) enum Error {
 #[derive(Debug)]
 pub(crate) struct Layout {
     root: PathBuf,
+    site: PathBuf,
+    /// The folder of built programs: where `NSL_BINARIES_DIR` says, else where this one is.
+    programs: Option<PathBuf>,
 }
 
 impl Layout {
-    /// The workspace around the current folder.
+    /// The workspace around the current folder, and its site or the one that `NSL_SITE_DIR` names.
     pub(crate) fn locate() -> Result<Self, Error> {
         let current = std::env::current_dir().map_err(Error::CurrentFolder)?;
-        Ok(Self { root: workspace_root(&current).ok_or(Error::NoWorkspace)? })
+        let root = workspace_root(&current).ok_or(Error::NoWorkspace)?;
+        let site = std::env::var_os(SITE_VARIABLE).map(|site| current.join(site));
+        let site = site.unwrap_or_else(|| root.join(".nsl/site"));
+        let beside = || Some(std::env::current_exe().ok()?.parent()?.to_owned());
+        let programs = binaries::prebuilt_directory().or_else(beside);
+        Ok(Self { root, site, programs })
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -31,13 +45,12 @@ impl Layout {
 
     /// The site that `up` keeps running.
     pub(crate) fn site(&self) -> SiteDirectory {
-        SiteDirectory::at(&self.root.join(".nsl/site"))
+        SiteDirectory::at(&self.site)
     }
 
     /// A built program, as the newest build of a local site left it.
     pub(crate) fn binary(&self, name: &str) -> PathBuf {
-        let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(name)));
-        beside.unwrap_or_else(|| name.into())
+        self.programs.as_ref().map_or_else(|| name.into(), |folder| folder.join(name))
     }
 
     /// What the process that owns the site tells about itself.

@@ -9,6 +9,7 @@ mod contexts;
 mod demo;
 mod doctor;
 mod down;
+mod generate;
 mod interrupt;
 mod keys;
 mod layout;
@@ -47,6 +48,8 @@ enum Command {
     Up(up::Arguments),
     /// Start everything and walk one story on real input, each step with its real outcome
     Demo,
+    /// Pay GAS from the private chain's genesis account to an address
+    Fund(demo::fund::Arguments),
     /// Stop everything; all data stays
     Down,
     /// Remove all data of the local site
@@ -63,6 +66,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Check that the crates keep the dependency law
     CheckDeps,
+    /// Write the contract that other languages and tools read, from the types
+    Gen(generate::Arguments),
     /// Answer as market-data venues do, in their wire formats
     Venues(venues::Arguments),
     /// Own the processes of `up` (which starts this itself)
@@ -81,20 +86,23 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> anyhow::Result<Outcome> {
-    let layout = Layout::locate()?;
+    // Asked for by those who need it: `venues` runs in the folder of a site, which may be in no workspace.
+    let layout = Layout::locate;
     interrupt::listen().context("cannot listen for Ctrl-C")?;
     Ok(match command {
-        Command::Up(arguments) => up::run(&layout, arguments)?,
-        Command::Demo => demo::run(&layout)?,
-        Command::Down => down::run(&layout)?,
-        Command::Reset(arguments) => reset::run(&layout, arguments)?,
-        Command::Status => status::run(&layout)?,
-        Command::Doctor => doctor::run(&layout),
-        Command::Logs(arguments) => logs::run(&layout, arguments)?,
-        Command::Test(arguments) => test::run(&layout, arguments)?,
-        Command::Bench(arguments) => bench::run(&layout, arguments)?,
-        Command::CheckDeps => check_deps::run(&layout)?,
+        Command::Up(arguments) => up::run(&layout()?, arguments)?,
+        Command::Demo => demo::run(&layout()?)?,
+        Command::Fund(arguments) => demo::fund::run(&layout()?, arguments)?,
+        Command::Down => down::run(&layout()?)?,
+        Command::Reset(arguments) => reset::run(&layout()?, arguments)?,
+        Command::Status => status::run(&layout()?)?,
+        Command::Doctor => doctor::run(&layout()?),
+        Command::Logs(arguments) => logs::run(&layout()?, arguments)?,
+        Command::Test(arguments) => test::run(&layout()?, arguments)?,
+        Command::Bench(arguments) => bench::run(&layout()?, arguments)?,
+        Command::CheckDeps => check_deps::run(&layout()?)?,
+        Command::Gen(arguments) => generate::run(&layout()?, arguments)?,
         Command::Venues(arguments) => venues::run(arguments)?,
-        Command::Supervise(scope) => supervisor::run_detached(&layout, scope)?,
+        Command::Supervise(scope) => supervisor::run_detached(&layout()?, scope)?,
     })
 }

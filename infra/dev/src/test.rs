@@ -1,17 +1,22 @@
 //! `cargo dev test`: all tests against real services that exist only for this run.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use nsl_local_services::{Part, Site, Tools, ToolsError};
 
+use crate::binaries::{self, Binaries};
 use crate::interrupt;
 use crate::layout::Layout;
 use crate::outcome::Outcome;
 use crate::progress::Progress;
+use crate::services;
 
 /// Everything: the development parts too, which distribution builds lack.
 const CARGO_ARGUMENTS: [&str; 3] = ["test", "--workspace", "--all-features"];
 const BUILD_ONLY: &str = "--no-run";
+/// What holds keys, and therefore may have nothing of feature `development` in a distribution.
+const WORKER: &str = "nsl-enclave-worker";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -27,6 +32,10 @@ pub(crate) enum Error {
     #[error("a service that was just started has no endpoint")]
     NoEndpoint,
     #[error(transparent)]
+    Binaries(#[from] binaries::Error),
+    #[error("cannot keep a copy of the distribution's worker")]
+    Copy(#[source] std::io::Error),
+    #[error(transparent)]
     Tools(#[from] ToolsError),
     #[error(transparent)]
     Site(#[from] nsl_local_services::Error),
@@ -37,12 +46,13 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<Outcome, Err
     if !succeeds(cargo(layout).arg(BUILD_ONLY))? {
         return Ok(ended_badly());
     }
+    let programs = Programs::build(layout)?;
     let progress = Progress::start();
     let site = Site::temporary_with(&Part::ALL, Tools::from_environment()?, progress.hooks());
     progress.finish();
     let mut site = site?;
     let mut tests = cargo(layout);
-    tests.args(&arguments.filter).envs(environment(&site)?);
+    tests.args(&arguments.filter).envs(environment(&site)?).envs(programs.environment());
     let passed = succeeds(&mut tests)?;
     site.stop()?;
     Ok(if passed { Outcome::Done } else { ended_badly() })
@@ -63,16 +73,45 @@ fn ended_badly() -> Outcome {
     if interrupt::was_requested() { Outcome::Interrupted } else { Outcome::Failed }
 }
 
+/// What system tests run: the services as a local site has them, and a worker as a distribution has it.
+struct Programs {
+    services: PathBuf,
+    distribution_worker: tempfile::TempPath,
+}
+
+impl Programs {
+    fn build(layout: &Layout) -> Result<Self, Error> {
+        // The distribution's worker first: the services' build then takes its place in the target folder.
+        let built = binaries::build_distribution(layout.root(), WORKER)?;
+        let copy = tempfile::NamedTempFile::new().map_err(Error::Copy)?.into_temp_path();
+        std::fs::copy(built, &copy).map_err(Error::Copy)?;
+        let worker = Binaries::build(layout.root(), &services::built())?.path(WORKER);
+        let services = worker.parent().map(PathBuf::from).unwrap_or_default();
+        Ok(Self { services, distribution_worker: copy })
+    }
+
+    fn environment(&self) -> [(&'static str, PathBuf); 3] {
+        [
+            ("NSL_TEST_BINARIES_DIR", self.services.clone()),
+            // Not this process' own file, which cargo may have replaced since the start.
+            ("NSL_TEST_DEV", self.services.join("nsl-dev")),
+            ("NSL_TEST_DISTRIBUTION_WORKER", self.distribution_worker.to_path_buf()),
+        ]
+    }
+}
+
 /// What tests are told; those that need one of these are skipped, aloud, without it.
-fn environment(site: &Site) -> Result<[(&'static str, String); 4], Error> {
+fn environment(site: &Site) -> Result<[(&'static str, String); 5], Error> {
     let endpoints = site.endpoints();
     let postgres = endpoints.postgres.as_ref().ok_or(Error::NoEndpoint)?;
     let nats = endpoints.nats.as_ref().and_then(|nats| nats.url("admin")).ok_or(Error::NoEndpoint)?;
     let neo = endpoints.neo.as_ref().ok_or(Error::NoEndpoint)?;
+    let neogo = site.tools().find_neogo().ok_or(Error::NoEndpoint)?.program;
     Ok([
         ("NSL_TEST_DATABASE_URL", postgres.url()),
         ("NSL_TEST_NATS_URL", nats),
         ("NSL_TEST_NEO_RPC", neo.rpc_url()),
+        ("NSL_TEST_NEOGO", neogo.display().to_string()),
         ("NSL_TOOLS_DIR", site.tools().directory().display().to_string()),
     ])
 }

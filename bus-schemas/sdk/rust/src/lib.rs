@@ -4,6 +4,7 @@ pub mod authority;
 pub mod birth;
 mod client;
 pub mod events;
+pub mod issuer;
 mod options;
 pub mod prepared;
 pub mod prices;

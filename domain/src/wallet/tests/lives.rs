@@ -88,7 +88,7 @@ fn done((request, kind): OpenJob, wallet: &Wallet) -> WalletCommand {
             request_id: request,
             tx_hash: hash_of(request),
             block_index: 1,
-            block_hash: "0x01".into(),
+            block_hash: format!("0x{}", "1".repeat(64)),
             vm_state: VmState::Halt,
             exception: None,
             gas_consumed_datoshi: Datoshi(1),

@@ -35,7 +35,7 @@ fn confirmation() -> WalletCommand {
         request_id: TRANSFER,
         tx_hash: "0x00".into(),
         block_index: 1,
-        block_hash: "0x00".into(),
+        block_hash: format!("0x{}", "1".repeat(64)),
         vm_state: VmState::Halt,
         exception: None,
         gas_consumed_datoshi: Datoshi(0),

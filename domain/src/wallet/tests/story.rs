@@ -42,7 +42,7 @@ fn confirmed(tx_hash: String) -> WalletCommand {
         request_id: TRANSFER,
         tx_hash,
         block_index: 4_321,
-        block_hash: "0x01".into(),
+        block_hash: format!("0x{}", "1".repeat(64)),
         vm_state: VmState::Halt,
         exception: None,
         gas_consumed_datoshi: Datoshi(600),

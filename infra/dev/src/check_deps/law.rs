@@ -29,11 +29,12 @@ pub(super) const TEST_SUPPORT: &str = "nsl-local-services";
 /// Software security module and development trust root: never in a distribution binary.
 pub(super) const DEVELOPMENT_FEATURE: &str = "development";
 /// The crates that may have the feature; the leaves may switch it on.
-pub(super) const DEVELOPMENT_CRATES: [&str; 3] = ["nsl-enclave-host", "nsl-enclave-worker", "nsl-verify"];
+pub(super) const DEVELOPMENT_CRATES: [&str; 6] =
+    ["nsl-cli", "nsl-client", "nsl-commands", "nsl-enclave-host", "nsl-enclave-worker", "nsl-verify"];
 
 /// The enclave reaches the world through its channel alone.
-pub(super) const ENCLAVE_CRATES: [&str; 5] =
-    ["nsl-enclave-worker", "nsl-enclave-protocol", "nsl-policy", "nsl-neo", "nsl-verify"];
+pub(super) const ENCLAVE_CRATES: [&str; 6] =
+    ["nsl-enclave-worker", "nsl-enclave-protocol", "nsl-policy", "nsl-neo", "nsl-schemas", "nsl-verify"];
 /// Databases, buses and HTTP, which therefore are none of its dependencies.
 pub(super) const FORBIDDEN_IN_ENCLAVE: [&str; 8] =
     ["async-nats", "axum", "cqrs-es", "hyper", "postgres-es", "reqwest", "sqlx", "ureq"];
@@ -41,24 +42,27 @@ pub(super) const FORBIDDEN_IN_ENCLAVE: [&str; 8] =
 pub(super) const LAW: [Rule; 25] = [
     only("nsl-schemas", &[]),
     only("nsl-verify", &[]),
-    only("nsl-policy", &[]),
+    only("nsl-policy", &["nsl-schemas", "nsl-neo"]),
     only("nsl-neo", &[]),
     only("nsl-domain", &["nsl-schemas", "nsl-policy", "nsl-neo", "nsl-verify"]),
     only("nsl-client", &["nsl-schemas", "nsl-verify"]),
     only("nsl-cli", &["nsl-client", "nsl-schemas", "nsl-verify", "nsl-neo"]),
     only("nsl-config", &[]),
     only("nsl-telemetry", &["nsl-config"]),
-    only("nsl-bus", &["nsl-config"]),
+    only("nsl-bus", &["nsl-config", "nsl-schemas"]),
     only("nsl-neo-rpc", &["nsl-neo", "nsl-config"]),
     only("nsl-event-store", &["nsl-schemas", "nsl-config"]),
     with_infra("nsl-commands", &["nsl-domain", "nsl-schemas", "nsl-verify"]),
     with_infra("nsl-price-sources", &["nsl-domain", "nsl-schemas", "nsl-client"]),
-    with_infra("nsl-chain-relay", &["nsl-domain", "nsl-schemas", "nsl-client"]),
+    with_infra("nsl-chain-relay", &["nsl-domain", "nsl-policy", "nsl-neo", "nsl-schemas", "nsl-client"]),
     with_infra("nsl-projections", &["nsl-domain", "nsl-schemas", "nsl-verify"]),
     with_infra("nsl-audit-log", &["nsl-domain", "nsl-schemas", "nsl-verify"]),
     with_infra("nsl-gateway", &["nsl-projections", "nsl-schemas", "nsl-client"]),
-    only("nsl-enclave-protocol", &[]),
-    only("nsl-enclave-worker", &["nsl-enclave-protocol", "nsl-policy", "nsl-neo", "nsl-verify"]),
+    only("nsl-enclave-protocol", &["nsl-schemas"]),
+    only(
+        "nsl-enclave-worker",
+        &["nsl-enclave-protocol", "nsl-policy", "nsl-neo", "nsl-schemas", "nsl-verify"],
+    ),
     with_infra("nsl-enclave-host", &["nsl-enclave-protocol", "nsl-schemas", "nsl-verify", "nsl-client"]),
     only(TEST_SUPPORT, &[]),
     Rule { package: LEAVES[0], uses: Uses::Anything },

@@ -1,5 +1,6 @@
 //! `cargo dev demo`: one story on real parts, each step with its real outcome; the first that fails ends it.
 
+pub(crate) mod fund;
 mod funding;
 mod report;
 mod story;

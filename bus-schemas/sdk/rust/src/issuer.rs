@@ -1,4 +1,4 @@
-//! The key that signs this service's commands, read from its seed file.
+//! The key that signs commands, read from its seed file.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -18,7 +18,7 @@ const FOREIGN_MODE_BITS: u32 = 0o077;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("cannot read issuer.seed_file {}", path.display())]
+    #[error("cannot read seed file {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -27,7 +27,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Others than its owner may read or write it.
-    #[error("issuer.seed_file {} is open to others (mode {mode:o}): make it 600", path.display())]
+    #[error("seed file {} is open to others (mode {mode:o}): make it 600", path.display())]
     Mode {
         /// The file.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub enum Error {
         mode: u32,
     },
     /// It holds no seed.
-    #[error("issuer.seed_file {} holds no SU… seed", path.display())]
+    #[error("seed file {} holds no SU… seed", path.display())]
     Seed {
         /// The file.
         path: PathBuf,
@@ -45,8 +45,8 @@ pub enum Error {
     },
 }
 
-/// Reads the key.
-pub(crate) fn read(path: &Path) -> Result<SigningKey, Error> {
+/// Reads the key from a file that only its owner can read.
+pub fn read(path: &Path) -> Result<SigningKey, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;

@@ -1,0 +1,24 @@
+//! What the whole system promises, tried on the whole running system: real processes, real parts, nothing replaced.
+//!
+//! Every test starts a system of its own in a temporary folder and stops it; they run one after the other. Without the
+//! programs that `cargo dev test` builds and names they are skipped, aloud.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it skips and found"
+)]
+
+mod append_only;
+mod bad_input;
+mod chain;
+mod command_line;
+mod crashes;
+mod distribution;
+mod duplicates;
+mod load;
+mod log;
+mod patience;
+mod story;
+mod system;
+mod wallets;

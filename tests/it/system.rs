@@ -1,0 +1,264 @@
+//! A running system: the runner of `cargo dev` on a temporary site, with all services and parts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use nsl_client::{Client, Credentials, Options, authority};
+use nsl_local_services::{Identity, Site, SiteDirectory};
+use nsl_neo::Address;
+use nsl_schemas::authority::GenesisManifest;
+use nsl_schemas::nkey::SigningKey;
+use nsl_schemas::token::Tenant;
+use serde_json::Value;
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::patience::{PATIENCE, until};
+
+/// Two systems at once would only slow each other down.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// The tenant that a local site is made with.
+pub(crate) const TENANT: &str = "demo";
+/// How long the node may take to answer.
+const NODE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one attempt of a command waits: shorter than usual, as crashes make many attempts necessary.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The programs that a test runs.
+struct Programs {
+    dev: PathBuf,
+    services: PathBuf,
+}
+
+impl Programs {
+    fn from_environment() -> Option<Self> {
+        let variable = |name: &str| {
+            let value = std::env::var_os(name).map(PathBuf::from);
+            if value.is_none() {
+                eprintln!("SKIPPED: {name} names no programs; run `cargo dev test`");
+            }
+            value
+        };
+        Some(Self { dev: variable("NSL_TEST_DEV")?, services: variable("NSL_TEST_BINARIES_DIR")? })
+    }
+
+    /// `cargo dev` for the site in `folder`.
+    fn dev(&self, folder: &Path) -> Command {
+        let mut command = Command::new(&self.dev);
+        command
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
+            .env("NSL_SITE_DIR", folder)
+            .env("NSL_BINARIES_DIR", &self.services)
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+/// Stops when it is dropped, and fails the test when a process outlives it.
+pub(crate) struct System {
+    runner: Child,
+    folder: Option<TempDir>,
+    directory: SiteDirectory,
+    programs: Programs,
+    /// What the runner says about the site: endpoints by label.
+    lines: BTreeMap<String, String>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl System {
+    /// A fresh system, ready; `None` (said aloud) when there are no programs to run.
+    pub(crate) async fn start() -> Option<Self> {
+        let programs = Programs::from_environment()?;
+        let turn = TURN.lock().await;
+        let folder = tempfile::Builder::new().prefix("nsl-system-").tempdir().unwrap();
+        let directory = SiteDirectory::at(folder.path());
+        // In the foreground: it stays in this terminal's group, so that a Ctrl-C ends it like everything else here.
+        let output = std::fs::File::create(folder.path().join("runner.log")).unwrap();
+        let mut runner = programs.dev(folder.path());
+        runner.args(["up", "--foreground"]).stdout(output.try_clone().unwrap()).stderr(output);
+        let runner = runner.spawn().unwrap();
+        let folder = Some(folder);
+        let mut system = Self { runner, folder, directory, programs, lines: BTreeMap::new(), _turn: turn };
+        system.lines = system.await_ready().await;
+        Some(system)
+    }
+
+    async fn await_ready(&mut self) -> BTreeMap<String, String> {
+        let record = self.directory.run().join("runner.json");
+        let log = self.directory.path().join("runner.log");
+        let runner = &mut self.runner;
+        until("the system is ready", async || {
+            if let Some(status) = runner.try_wait().unwrap() {
+                panic!("the runner ended with {status}:\n{}", std::fs::read_to_string(&log).unwrap());
+            }
+            let record: Value = serde_json::from_str(&std::fs::read_to_string(&record).ok()?).ok()?;
+            (record["state"] == "ready").then(|| {
+                let text = |value: &Value| value.as_str().unwrap().to_owned();
+                let line = |line: &Value| (text(&line["label"]), text(&line["value"]));
+                record["lines"].as_array().unwrap().iter().map(line).collect()
+            })
+        })
+        .await
+    }
+
+    fn line(&self, label: &str) -> &str {
+        self.lines.get(label).unwrap_or_else(|| panic!("the runner says nothing of {label}"))
+    }
+
+    /// The folder of the site.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A key of the site.
+    pub(crate) fn key(&self, name: &str) -> SigningKey {
+        let seed = std::fs::read_to_string(self.path().join(format!("keys/{name}.seed"))).unwrap();
+        SigningKey::parse_seed(&seed).unwrap()
+    }
+
+    /// What clients trust.
+    pub(crate) fn genesis(&self) -> GenesisManifest {
+        let bytes = std::fs::read(self.path().join("genesis.json")).unwrap();
+        authority::read_genesis(&bytes).unwrap().statement
+    }
+
+    /// A connection of its own as the developer.
+    pub(crate) async fn client(&self) -> Client {
+        let (credentials, server) = self.bus_access();
+        let options = Options::new(server, Tenant::parse(TENANT).unwrap())
+            .issued_by(self.key("developer"))
+            .authenticated_as(credentials);
+        Client::connect(Options { answer_timeout: ANSWER_TIMEOUT, ..options }).await.unwrap()
+    }
+
+    /// A bare connection to the bus.
+    pub(crate) async fn bus(&self) -> async_nats::Client {
+        let (Credentials { user, password }, server) = self.bus_access();
+        async_nats::ConnectOptions::with_user_and_password(user, password).connect(server).await.unwrap()
+    }
+
+    fn bus_access(&self) -> (Credentials, String) {
+        let (user_info, server) = self.line("nats").strip_prefix("nats://").unwrap().split_once('@').unwrap();
+        let (user, password) = user_info.split_once(':').unwrap();
+        (Credentials { user: user.into(), password: password.into() }, format!("nats://{server}"))
+    }
+
+    /// The database, with the rights that the services have.
+    pub(crate) fn database(&self) -> PgPool {
+        let options = PgPoolOptions::new().max_connections(4).acquire_timeout(NODE_TIMEOUT);
+        options.connect_lazy(self.line("postgres")).unwrap()
+    }
+
+    /// The chain, asked directly.
+    pub(crate) fn node(&self) -> nsl_neo_rpc::Client {
+        nsl_neo_rpc::Client::new(self.line("neo rpc"), NODE_TIMEOUT).unwrap()
+    }
+
+    /// Runs `nsl` as a person with the site's context does.
+    pub(crate) fn nsl<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Output {
+        let mut command = Command::new(self.programs.services.join("nsl"));
+        command
+            .args(arguments)
+            .env("XDG_CONFIG_HOME", self.path().join("config"))
+            .env("XDG_STATE_HOME", self.path().join("state"))
+            .stdin(Stdio::null());
+        command.output().unwrap()
+    }
+
+    /// Runs `cargo dev` on this system.
+    pub(crate) fn dev(&self, arguments: &[&str]) -> Output {
+        let mut command = self.programs.dev(self.path());
+        command.args(arguments).output().unwrap()
+    }
+
+    /// Pays whole GAS from the chain's genesis account and returns when it is in a block.
+    pub(crate) fn fund(&self, address: Address, gas: u32) {
+        let output = self.dev(&["fund", &address.to_string(), &gas.to_string()]);
+        assert!(output.status.success(), "{}", text(&output));
+    }
+
+    /// Rebuilds every read model from the log and compares it with the live one; panics with the differences.
+    pub(crate) fn check_read_models(&self) {
+        let output = Command::new(self.programs.services.join("nsl-projections"))
+            .args(["rebuild", "all", "--verify", "--config"])
+            .arg(self.directory.configuration("projections.toml"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "read models differ from the log: {}", text(&output));
+    }
+
+    /// The names of all processes that the runner keeps running.
+    pub(crate) fn processes(&self) -> BTreeSet<String> {
+        let entries = std::fs::read_dir(self.directory.run()).into_iter().flatten().flatten();
+        let name = |path: PathBuf| {
+            let is_record = path.extension().is_some_and(|extension| extension == "pid");
+            is_record.then(|| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        };
+        entries.filter_map(|entry| name(entry.path())).collect()
+    }
+
+    fn identity(&self, name: &str) -> Option<Identity> {
+        let record = std::fs::read_to_string(self.directory.process_record(name)).ok()?;
+        Identity::from_json(&record).filter(Identity::is_alive)
+    }
+
+    /// Ends a process by a signal, and returns when the runner has started another one in its place.
+    pub(crate) async fn end(&self, name: &str, by: Signal) {
+        let ended = until("the process to end runs", async || self.identity(name)).await;
+        signal(ended.id, by);
+        until("the ended process is started again", async || {
+            self.identity(name).filter(|identity| *identity != ended)
+        })
+        .await;
+    }
+
+    fn stop(&mut self) -> Vec<Identity> {
+        let identities = self.processes().iter().filter_map(|name| self.identity(name)).collect();
+        if self.runner.try_wait().unwrap().is_none() {
+            signal(self.runner.id(), Signal::SIGTERM);
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while self.runner.try_wait().unwrap().is_none() {
+            if Instant::now() >= deadline {
+                // The kernel ends its processes with it.
+                let _ = self.runner.kill();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        identities
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        let identities = self.stop();
+        let Some(folder) = self.folder.take() else { return };
+        if std::thread::panicking() {
+            eprintln!("the site of the failed test, with all logs: {}", folder.keep().display());
+            return;
+        }
+        let status = self.runner.wait().unwrap();
+        assert!(status.success(), "the runner ended with {status}, signal {:?}", status.signal());
+        let left: Vec<_> = identities.iter().filter(|identity| identity.is_alive()).collect();
+        assert!(left.is_empty(), "processes outlive their runner: {left:?}");
+        // The database may lie outside the site; whoever put it there removes it.
+        Site::remove(folder.path()).unwrap();
+    }
+}
+
+fn signal(id: u32, signal: Signal) {
+    kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
+}
+
+/// Everything that a program said.
+pub(crate) fn text(output: &Output) -> String {
+    [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat()
+}
