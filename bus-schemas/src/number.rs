@@ -68,6 +68,11 @@ decimal_string!(
     u64
 );
 decimal_string!(
+    /// A time in Unix milliseconds where every value is text.
+    UnixMs,
+    u64
+);
+decimal_string!(
     /// A price in units of 10^-8 of the quote currency.
     PriceE8,
     u64

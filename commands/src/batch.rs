@@ -13,6 +13,7 @@ use nsl_schemas::command::wallet::WalletCommand;
 use nsl_schemas::event::Metadata;
 use nsl_schemas::event::rejection::{self, CommandRejected};
 use nsl_schemas::ids;
+use nsl_schemas::number::UnixMs;
 use nsl_schemas::result::Answer;
 
 use crate::aggregates::{DecidedEvent, StreamKey, Versioned, aggregate_type};
@@ -174,7 +175,7 @@ fn append(
             event_id,
             command_id: envelope.command_id,
             issuer: envelope.issuer,
-            decided_at_ms: now_ms,
+            decided_at_ms: UnixMs(now_ms),
             traceparent: traceparent.clone(),
         };
         NewEvent {

@@ -10,6 +10,7 @@ use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::authority::AUTHORITY_ID;
 use nsl_schemas::event::authority::{AuthorityEvent, GenesisRecorded};
 use nsl_schemas::event::{Metadata, VERSION, WireEvent as _};
+use nsl_schemas::number::UnixMs;
 use nsl_schemas::result::Answer;
 use nsl_schemas::subject::stream_id;
 use nsl_schemas::token::Tenant;
@@ -129,7 +130,7 @@ fn first_command(fence: Fence, signed: &Signed<GenesisManifest>) -> CommandAppen
         event_id: ids::event_id(command_id, 0),
         command_id,
         issuer,
-        decided_at_ms: signed.statement.created_at_ms,
+        decided_at_ms: UnixMs(signed.statement.created_at_ms),
         traceparent: None,
     };
     CommandAppend {

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::nkey::PublicKey;
+use crate::number::UnixMs;
 
-/// Who caused an event and how; stored beside the payload.
+/// Who caused an event and how; stored beside the payload. All values are texts: stock cqrs-es reads metadata as a map of
+/// texts and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -23,8 +25,7 @@ pub struct Metadata {
     /// Who issued that command.
     pub issuer: PublicKey,
     /// When the processor decided, Unix ms.
-    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
-    pub decided_at_ms: u64,
+    pub decided_at_ms: UnixMs,
     /// W3C trace context of the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,

@@ -89,5 +89,7 @@ async fn ids_and_bytes_follow_from_the_command() {
     let metadata: Metadata = serde_json::from_str(&event.metadata).unwrap();
     assert_eq!(metadata.traceparent.as_deref(), Some("00-ab-cd-01"));
     assert_eq!(canonical::to_string(&metadata), event.metadata);
+    // What stock cqrs-es can read.
+    assert!(serde_json::from_str::<std::collections::HashMap<String, String>>(&event.metadata).is_ok());
     assert!(event.payload.starts_with("{\"event\":\"feed-registered\""));
 }

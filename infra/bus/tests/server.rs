@@ -40,8 +40,19 @@ fn url() -> Option<String> {
     Some(url)
 }
 
+/// The configuration for a URL that may hold user and password, as tests are given it.
 fn config(url: &str) -> BusConfig {
-    let text = format!("url = {url:?}\nconnect_timeout_ms = 2000\nrequest_timeout_ms = 5000");
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (credentials, server) = match rest.split_once('@') {
+        Some((user_info, server)) => {
+            let (user, password) = user_info.split_once(':').unwrap();
+            (format!("user = {user:?}\npassword = {password:?}\n"), server)
+        }
+        None => (String::new(), rest),
+    };
+    let text = format!(
+        "url = \"{scheme}://{server}\"\n{credentials}connect_timeout_ms = 2000\nrequest_timeout_ms = 5000"
+    );
     toml::from_str(&text).unwrap()
 }
 

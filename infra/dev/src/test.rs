@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use nsl_local_services::{Part, Site, Tools, ToolsError};
+use nsl_local_services::{NatsEndpoint, Part, Site, Tools, ToolsError};
 
 use crate::binaries::{self, Binaries};
 use crate::interrupt;
@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::services;
 
 /// Everything: the development parts too, which distribution builds lack.
-const CARGO_ARGUMENTS: [&str; 3] = ["test", "--workspace", "--all-features"];
+const CARGO_ARGUMENTS: [&str; 4] = ["test", "--workspace", "--all-features", "--no-fail-fast"];
 const BUILD_ONLY: &str = "--no-run";
 /// What holds keys, and therefore may have nothing of feature `development` in a distribution.
 const WORKER: &str = "nsl-enclave-worker";
@@ -104,7 +104,7 @@ impl Programs {
 fn environment(site: &Site) -> Result<[(&'static str, String); 5], Error> {
     let endpoints = site.endpoints();
     let postgres = endpoints.postgres.as_ref().ok_or(Error::NoEndpoint)?;
-    let nats = endpoints.nats.as_ref().and_then(|nats| nats.url("admin")).ok_or(Error::NoEndpoint)?;
+    let nats = endpoints.nats.as_ref().map(NatsEndpoint::server).ok_or(Error::NoEndpoint)?;
     let neo = endpoints.neo.as_ref().ok_or(Error::NoEndpoint)?;
     let neogo = site.tools().find_neogo().ok_or(Error::NoEndpoint)?.program;
     Ok([

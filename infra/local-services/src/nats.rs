@@ -48,10 +48,10 @@ impl NatsEndpoint {
     }
 }
 
-/// The server's configuration file. JSON is a subset of its format.
-pub(crate) fn configuration(endpoint: &NatsEndpoint, directory: &SiteDirectory) -> String {
+/// The server's configuration file. JSON is a subset of its format. `is_open` lets clients without credentials in.
+pub(crate) fn configuration(endpoint: &NatsEndpoint, directory: &SiteDirectory, is_open: bool) -> String {
     let user = |(user, password): (&&str, &String)| json!({"user": user, "password": password});
-    let configuration = json!({
+    let mut configuration = json!({
         "server_name": "nsl-local",
         "listen": format!("127.0.0.1:{}", endpoint.port),
         "http": format!("127.0.0.1:{}", endpoint.monitoring_port),
@@ -60,6 +60,9 @@ pub(crate) fn configuration(endpoint: &NatsEndpoint, directory: &SiteDirectory) 
         "jetstream": { "store_dir": directory.nats() },
         "authorization": { "users": endpoint.passwords.iter().map(user).collect::<Vec<_>>() },
     });
+    if is_open {
+        configuration["no_auth_user"] = NATS_USERS[0].into();
+    }
     format!("{configuration:#}\n")
 }
 

@@ -64,7 +64,7 @@ impl Stock {
                 event_version text NOT NULL, payload json NOT NULL, metadata json NOT NULL,
                 PRIMARY KEY (aggregate_type, aggregate_id, sequence))",
             "INSERT INTO peer.events SELECT aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
-                (SELECT json_object_agg(key, value) FROM json_each_text(metadata)) FROM public.events WHERE aggregate_type = 'wallet'",
+                metadata FROM public.events WHERE aggregate_type = 'wallet'",
         ];
         for statement in SCHEMA {
             sqlx::query(statement).execute(database).await?;

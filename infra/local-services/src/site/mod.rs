@@ -83,7 +83,8 @@ impl Site {
         Ok(Self { processes, directory, settings, endpoints, tools, hooks, temporary: None, _lock: lock })
     }
 
-    /// A site of its own in a temporary folder with these parts started; all of it goes when it is dropped.
+    /// A site of its own in a temporary folder with these parts started; all of it goes when it is dropped. Its bus lets
+    /// clients without credentials in, as the bus of a test.
     pub fn temporary(parts: &[Part]) -> Result<Self, Error> {
         Self::temporary_with(parts, Tools::from_environment()?, Hooks::default())
     }
@@ -169,7 +170,7 @@ impl Site {
         let passwords = NATS_USERS.into_iter().map(password).collect::<Result<_, Error>>()?;
         let port = self.port("nats")?;
         let endpoint = NatsEndpoint { port, monitoring_port: self.port("nats-monitoring")?, passwords };
-        let configuration = nats::configuration(&endpoint, &self.directory);
+        let configuration = nats::configuration(&endpoint, &self.directory, self.temporary.is_some());
         let configuration = self.write_configuration("nats.conf", &configuration)?;
         let specification = nats::specification(&installation, &endpoint, &configuration, &self.directory);
         self.start_as(specification, None)?;
