@@ -51,8 +51,7 @@ pub(crate) struct Stock {
 }
 
 impl Stock {
-    /// Makes the peer's schema and copies the wallets' events into it: payloads byte for byte; metadata with all
-    /// values as text, for cqrs-es reads no others.
+    /// Makes the peer's schema and copies the wallets' events into it: byte for byte.
     pub(crate) async fn prepare(database: &PgPool, url: &str, genesis: &[u8]) -> Result<Self, Error> {
         // postgres-es' own db/init.sql.
         const SCHEMA: [&str; 4] = [
