@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of a test stop it by panicking")]
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -74,6 +75,7 @@ fn bus_section(nats: &ServerAddr) -> String {
 fn start_service(folder: &Path, nats: &ServerAddr, venues_url: &str, pair: &Pair) -> Child {
     let seed_file = folder.join("issuer.seed").display().to_string();
     std::fs::write(&seed_file, SigningKey::seed_text(&SEED).as_str()).unwrap();
+    std::fs::set_permissions(&seed_file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let venues = [("bitfinex", "tNEOUSD"), ("coingecko", "neo"), ("coinpaprika", "neo-neo")];
     let venues = venues.map(|(venue, symbol)| {
         format!(
@@ -125,7 +127,7 @@ impl CommandSide {
         jetstream::new(nats.clone()).get_or_create_stream(config).await.unwrap();
         let commands = nats.subscribe(format!("nsl.v1.cmd.system.price-feed.{pair}.*")).await.unwrap();
         let questions = nats.subscribe(subject::query(&Tenant::system(), "price")).await.unwrap();
-        nats.flush().await.unwrap();
+        subscribed(&nats).await;
         Self { nats, commands, questions }
     }
 
@@ -233,4 +235,12 @@ async fn venues_become_rounds_through_every_answer_of_the_command_side() {
         }
     };
     assert!(status.success(), "{status}");
+}
+
+/// Waits until the server knows every subscription that `client` made so far: `flush` only sends them.
+async fn subscribed(client: &async_nats::Client) {
+    let inbox = client.new_inbox();
+    let mut own = client.subscribe(inbox.clone()).await.unwrap();
+    client.publish(inbox, "".into()).await.unwrap();
+    own.next().await.unwrap();
 }

@@ -380,7 +380,7 @@ async fn a_request_without_an_answer_times_out_by_name() {
     let Some(bus) = bus().await else { return };
     let subject = token();
     let silent = bus.client().subscribe(subject.clone()).await.unwrap();
-    bus.client().flush().await.unwrap();
+    subscribed(bus.client()).await;
     let error =
         bus.request(&subject, HeaderMap::new(), Bytes::new(), Duration::from_millis(50)).await.unwrap_err();
     assert!(matches!(error, RequestError::TimedOut { timeout_ms: 50, .. }), "{error}");
@@ -521,4 +521,12 @@ async fn every_stream_of_the_service_is_taken_as_defined_and_does_not_drift() {
         bus.ensure_stream(&definition, DriftPolicy::Refuse).await.unwrap();
         assert_eq!(bus.ensure_stream(&definition, DriftPolicy::Refuse).await.unwrap(), Ensured::Unchanged);
     }
+}
+
+/// Waits until the server knows every subscription that `client` made so far: `flush` only sends them.
+async fn subscribed(client: &async_nats::Client) {
+    let inbox = client.new_inbox();
+    let mut own = client.subscribe(inbox.clone()).await.unwrap();
+    client.publish(inbox, "".into()).await.unwrap();
+    own.next().await.unwrap();
 }

@@ -62,7 +62,7 @@ impl WriteSide {
             let _ = bus.ensure_stream(&definition, DriftPolicy::Refuse).await;
         }
         let commands = bus.client().subscribe(format!("nsl.v1.cmd.{tenant}.>")).await.unwrap();
-        bus.client().flush().await.unwrap();
+        subscribed(bus.client()).await;
         Self { bus, tenant: tenant.clone(), commands }
     }
 
@@ -126,7 +126,7 @@ impl WriteSide {
 
     async fn say<T: serde::Serialize>(&self, subject: String, message: &T) {
         self.bus.client().publish(subject, canonical::to_string(message).into()).await.unwrap();
-        self.bus.client().flush().await.unwrap();
+        subscribed(self.bus.client()).await;
     }
 
     /// Whether the queue still has the job of this sequence.
@@ -182,4 +182,12 @@ fn read(message: &async_nats::Message) -> Heard {
     };
     let (command_id, request_sha256) = (envelope.command_id, envelope.request_sha256());
     Heard { command: *command, command_id, request_sha256 }
+}
+
+/// Waits until the server knows every subscription that `client` made so far: `flush` only sends them.
+async fn subscribed(client: &nsl_bus::async_nats::Client) {
+    let inbox = client.new_inbox();
+    let mut own = client.subscribe(inbox.clone()).await.unwrap();
+    client.publish(inbox, "".into()).await.unwrap();
+    own.next().await.unwrap();
 }

@@ -72,12 +72,12 @@ async fn a_raw_command_is_sent_as_it_is_and_its_result_told() {
     let Some(world) = world().await else { return };
     let (id, service) = (Uuid::now_v7().to_string(), world.service.clone());
     let commands = world.service.subscribe(format!("nsl.v1.cmd.{}.>", world.tenant)).await.unwrap();
-    world.service.flush().await.unwrap();
+    subscribed(&world.service).await;
     let results = format!("nsl.v1.res.{}.{id}", world.tenant);
     let (result, told) = (accepted(&id).to_string(), results.clone());
     let served = serve_once(commands, async move {
         service.publish(told, result.into()).await.unwrap();
-        service.flush().await.unwrap();
+        subscribed(&service).await;
     });
     let to = format!("nsl.v1.cmd.{}.wallet.main.create", world.tenant);
     let arguments = ["command", "send", to.as_str(), "--id", id.as_str(), "--json"];
@@ -99,7 +99,7 @@ async fn a_command_without_a_result_is_kept_and_sent_again_by_its_id() {
     let Some(world) = world().await else { return };
     let to = format!("nsl.v1.cmd.{}.wallet.main.create", world.tenant);
     let mut commands = world.service.subscribe(to.clone()).await.unwrap();
-    world.service.flush().await.unwrap();
+    subscribed(&world.service).await;
     let id = Uuid::now_v7().to_string();
     let arguments = ["command", "send", to.as_str(), "--id", id.as_str(), "--json"];
     let (run, ()) = world.nsl("{\"first\":1}", &arguments, async {}).await;
@@ -141,10 +141,10 @@ async fn balances_are_shown_in_whole_tokens() {
         served.push(tokio::spawn(async move {
             let question = questions.next().await.unwrap();
             service.publish(question.reply.unwrap(), reply.into()).await.unwrap();
-            service.flush().await.unwrap();
+            subscribed(&service).await;
         }));
     }
-    world.service.flush().await.unwrap();
+    subscribed(&world.service).await;
     let served = futures::future::join_all(served);
     let (run, _) = world.nsl("", &["wallet", "balances", "main"], served).await;
     assert_eq!(run.code, 0, "{}", run.stderr);
@@ -181,4 +181,12 @@ async fn a_payload_over_the_limit_is_not_sent() {
     let payload = "x".repeat(nsl_schemas::envelope::PAYLOAD_BYTES_MAX + 1);
     let (run, ()) = world.nsl(&payload, &["command", "send", to.as_str(), "--json"], async {}).await;
     assert_eq!((run.code, run.json()["code"].as_str()), (6, Some("payload_too_large")), "{}", run.stderr);
+}
+
+/// Waits until the server knows every subscription that `client` made so far: `flush` only sends them.
+async fn subscribed(client: &async_nats::Client) {
+    let inbox = client.new_inbox();
+    let mut own = client.subscribe(inbox.clone()).await.unwrap();
+    client.publish(inbox, "".into()).await.unwrap();
+    own.next().await.unwrap();
 }

@@ -16,7 +16,7 @@ async fn answers_errors_and_garbage_are_told_apart() {
     assert!(matches!(nobody, Err(QueryError::Unavailable { .. })), "{nobody:?}");
 
     let mut questions = world.service.subscribe(subject::query(&world.tenant, name::WALLET)).await.unwrap();
-    world.service.flush().await.unwrap();
+    crate::world::subscribed(&world.service).await;
     let replies = [
         serde_json::to_vec(&Reply::Ok(7_u32)).unwrap(),
         serde_json::to_vec(&Reply::<u32>::Error { code: "not_found".into(), message: "none".into() })

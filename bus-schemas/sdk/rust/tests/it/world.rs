@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{self, stream};
+use futures::StreamExt as _;
 use nsl_client::{Client, Options, Prepared};
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::result::{Answer, CommandResult};
@@ -55,14 +56,14 @@ impl World {
 
     pub(crate) async fn commands(&self) -> async_nats::Subscriber {
         let commands = self.service.subscribe(format!("nsl.v1.cmd.{}.>", self.tenant)).await.unwrap();
-        self.service.flush().await.unwrap();
+        subscribed(&self.service).await;
         commands
     }
 
     pub(crate) async fn publish<T: Serialize>(&self, subject: String, message: &T) {
         let payload = serde_json::to_vec(message).unwrap();
         self.service.publish(subject, payload.into()).await.unwrap();
-        self.service.flush().await.unwrap();
+        subscribed(&self.service).await;
     }
 
     pub(crate) async fn accept(&self, command_id: Uuid, position: u64) {
@@ -90,4 +91,12 @@ pub(crate) fn accepted(command_id: Uuid, position: u64) -> CommandResult {
         event_count: 1,
         answer: Answer::Accepted { version: 1 },
     }
+}
+
+/// Waits until the server knows every subscription that `client` made so far: `flush` only sends them.
+pub(crate) async fn subscribed(client: &async_nats::Client) {
+    let inbox = client.new_inbox();
+    let mut own = client.subscribe(inbox.clone()).await.unwrap();
+    client.publish(inbox, "".into()).await.unwrap();
+    own.next().await.unwrap();
 }
