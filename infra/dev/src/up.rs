@@ -75,11 +75,12 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<Outcome, Err
 
 /// What a person reads when everything runs.
 pub(crate) fn summary(lines: &[Line]) -> String {
-    let mut text = format!("Ready.\n{}", table(lines));
-    if let Some(postgres) = lines.iter().find(|line| line.label == "postgres") {
-        text.push_str("\nTry:\n  psql ");
-        text.push_str(&postgres.value);
-        text.push_str(" -c 'select version()'");
+    let (commands, endpoints): (Vec<Line>, Vec<Line>) =
+        lines.iter().cloned().partition(|line| line.label == supervisor::FIRST_COMMAND);
+    let mut text = format!("Ready.\n{}", table(&endpoints));
+    for command in commands {
+        text.push_str("\nTry:\n  ");
+        text.push_str(&command.value);
     }
     text
 }
