@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 use nsl_bus::{Bus, DriftPolicy, partition, streams};
-use nsl_event_store::{EventStore, Fence, MigrateError, Options};
+use nsl_event_store::{EventStore, Fence, MAX_COMMANDS_PER_BATCH, MigrateError, Options};
 use nsl_telemetry::Context;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,11 @@ const REACTOR_CONNECTIONS: u32 = 2;
 /// Runs the service until its shutdown.
 pub async fn run(context: Context<Config>) -> anyhow::Result<()> {
     let config = &context.config;
+    let batch_commands_max = config.processor.batch_commands_max;
+    anyhow::ensure!(
+        (1..=MAX_COMMANDS_PER_BATCH).contains(&batch_commands_max),
+        "processor.batch_commands_max is {batch_commands_max}, expected 1 to {MAX_COMMANDS_PER_BATCH}"
+    );
     let (signed_genesis, genesis) = genesis::load(&config.processor.genesis_file).await?;
     let stop = context.shutdown.token().clone();
     let Some(store) = stop.run_until_cancelled(open_log(config)).await else { return Ok(()) };
