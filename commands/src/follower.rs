@@ -57,14 +57,15 @@ pub(crate) async fn catch_up(
     Ok(())
 }
 
-/// Follows one aggregate type until `stop`. A log that is away for a while is waited for.
+/// Follows one aggregate type until `stop`, by polling: what this processor commits it learns at once, and looking after
+/// every commit would cost more queries than the commits. A log that is away for a while is waited for.
 pub(crate) async fn follow(
     reader: EventReader,
     directory: Arc<Directory>,
     aggregate_type: &'static str,
-    mut wake: watch::Receiver<u64>,
     stop: CancellationToken,
 ) -> Result<(), directory::Error> {
+    let (_nobody, mut wake) = watch::channel(0);
     let mut subscription = Subscription::new(reader, 0, filter(aggregate_type), PAGE_EVENTS);
     loop {
         let page = tokio::select! {

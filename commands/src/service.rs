@@ -65,7 +65,6 @@ pub async fn run(context: Context<Config>) -> anyhow::Result<()> {
             store.reader().clone(),
             Arc::clone(&directory),
             aggregate_type,
-            store.head_changes(),
             context.shutdown.token().clone(),
         );
         context.shutdown.spawn("directory", follow);

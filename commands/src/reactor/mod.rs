@@ -23,6 +23,9 @@ use prepare::Preparer;
 
 /// Events read at once.
 const PAGE_EVENTS: u32 = 500;
+/// Rest after a page: what is committed meanwhile is one page and not one each. It is the most that a job waits here, and
+/// short beside the block that a transfer waits for.
+const REST: Duration = Duration::from_millis(5);
 /// Open jobs published again at once; more wait for the next round.
 const REPUBLISH_MAX: i64 = 500;
 /// How often overdue jobs are looked for.
@@ -94,7 +97,10 @@ impl Reactor {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 _ = overdue.tick() => self.republish(&mut memory, &mut preparer).await?,
-                page = subscription.next_page(wake) => self.react(&mut memory, &mut preparer, page?).await?,
+                page = subscription.next_page(wake) => {
+                    self.react(&mut memory, &mut preparer, page?).await?;
+                    tokio::time::sleep(REST).await;
+                }
             }
         }
     }

@@ -8,7 +8,6 @@ use lru::LruCache;
 use nsl_domain::reaction::{Cause, Job, job};
 use nsl_domain::wallet::Wallet;
 use nsl_event_store::{Envelope, EventReader, LoadError, MAX_POSITIONS, ReadError, RecordedEvent};
-use nsl_schemas::canonical;
 use nsl_schemas::envelope::SignedCommand;
 use nsl_schemas::event::wallet::WalletEvent;
 use nsl_schemas::job::{CLASS_STANDARD, SUBMIT_KIND};
@@ -125,12 +124,12 @@ impl Preparer {
         };
         let wallet = self.wallet(&event.aggregate_id).await?;
         let (kind, payload) = match job(&wallet_event, wallet, cause) {
-            Some(Job::Enclave(job)) => (job.task.kind(), canonical::to_string(&job)),
-            Some(Job::Submit(job)) => (SUBMIT_KIND, canonical::to_string(&job)),
+            Some(Job::Enclave(job)) => (job.task.kind(), serde_json::to_vec(&job).map_err(unreadable)?),
+            Some(Job::Submit(job)) => (SUBMIT_KIND, serde_json::to_vec(&job).map_err(unreadable)?),
             None => return Ok(None),
         };
         let subject = subject::job(kind, CLASS_STANDARD);
-        Ok(Some(Prepared { kind, subject, payload: payload.into_bytes() }))
+        Ok(Some(Prepared { kind, subject, payload }))
     }
 
     async fn wallet(&mut self, aggregate_id: &str) -> Result<&Wallet, Error> {
