@@ -73,14 +73,19 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<Outcome, Err
     Ok(Outcome::Done)
 }
 
-/// What a person reads when everything runs.
+/// What a person reads when everything runs, with a first command to try.
 pub(crate) fn summary(lines: &[Line]) -> String {
     let (commands, endpoints): (Vec<Line>, Vec<Line>) =
         lines.iter().cloned().partition(|line| line.label == supervisor::FIRST_COMMAND);
     let mut text = format!("Ready.\n{}", table(&endpoints));
-    for command in commands {
+    // Without our services there is the database to look at.
+    let psql = || {
+        let postgres = endpoints.iter().find(|line| line.label == "postgres")?;
+        Some(format!("psql {} -c 'select version()'", postgres.value))
+    };
+    if let Some(command) = commands.into_iter().next().map(|line| line.value).or_else(psql) {
         text.push_str("\nTry:\n  ");
-        text.push_str(&command.value);
+        text.push_str(&command);
     }
     text
 }
