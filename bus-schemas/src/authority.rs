@@ -111,6 +111,13 @@ pub struct Build {
     pub pcr2: Pcr,
 }
 
+impl Build {
+    /// PCR0, PCR1 and PCR2, as a verifier compares them.
+    pub fn measurements(&self) -> [[u8; 48]; 3] {
+        [self.pcr0.0, self.pcr1.0, self.pcr2.0]
+    }
+}
+
 /// Where a worker gets its sealing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

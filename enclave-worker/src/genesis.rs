@@ -79,8 +79,7 @@ impl Genesis {
 
     /// What it demands of a worker.
     pub(crate) fn expectation(&self) -> Expectation {
-        let measured = |build: &Build| [build.pcr0.0, build.pcr1.0, build.pcr2.0];
-        Expectation::of_manifest(self.manifest.builds.iter().map(measured), self.sha256.0)
+        Expectation::of_manifest(self.manifest.builds.iter().map(Build::measurements), self.sha256.0)
     }
 }
 

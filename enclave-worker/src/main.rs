@@ -98,7 +98,7 @@ fn open_nsm(args: &ServeArgs) -> anyhow::Result<Box<dyn Nsm>> {
     };
     let root = DevelopmentRoot::read(path)?;
     let build = measure::own_build()?;
-    let measurements = [build.pcr0.0, build.pcr1.0, build.pcr2.0];
+    let measurements = build.measurements();
     Ok(Box::new(SoftwareNsm::boot(root, measurements, Box::new(nsm::software::system_time_ms))?))
 }
 

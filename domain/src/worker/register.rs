@@ -51,6 +51,5 @@ impl Worker {
 
 /// What the manifest demands of a worker.
 fn expectation(genesis: &Genesis) -> Expectation {
-    let measured = |build: &Build| [build.pcr0.0, build.pcr1.0, build.pcr2.0];
-    Expectation::of_manifest(genesis.manifest.builds.iter().map(measured), genesis.sha256.0)
+    Expectation::of_manifest(genesis.manifest.builds.iter().map(Build::measurements), genesis.sha256.0)
 }

@@ -53,10 +53,12 @@ pub(crate) async fn read(path: &Path) -> Result<Demands, Error> {
     let signed = genesis::parse(&bytes).map_err(|source| Error::Content { path: path.to_owned(), source })?;
     let manifest = signed.statement;
     let genesis_sha256 = manifest.sha256();
-    let measured = |build: &Build| [build.pcr0.0, build.pcr1.0, build.pcr2.0];
     Ok(Demands {
         genesis_sha256,
         root: TrustRoot::from_sha256(manifest.attestation_root_sha256.0).map_err(Error::Root)?,
-        expectation: Expectation::of_manifest(manifest.builds.iter().map(measured), genesis_sha256.0),
+        expectation: Expectation::of_manifest(
+            manifest.builds.iter().map(Build::measurements),
+            genesis_sha256.0,
+        ),
     })
 }

@@ -1,6 +1,6 @@
 //! Judges a wallet's birth certificate before anybody shows or funds its address (D8).
 
-use nsl_schemas::authority::{GenesisManifest, Quorum};
+use nsl_schemas::authority::{Build, GenesisManifest, Quorum};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::outcome::{BirthCertificate, BirthStatement};
 use nsl_schemas::token::{AggregateId, Tenant};
@@ -56,7 +56,7 @@ pub fn check(certificate: &BirthCertificate, expectation: &Expectation<'_>) -> R
     let genesis = expectation.genesis;
     let root = TrustRoot::from_sha256(genesis.attestation_root_sha256.0).map_err(Error::TrustRoot)?;
     let demanded = attestation::Expectation::of_manifest(
-        genesis.builds.iter().map(|build| [build.pcr0.0, build.pcr1.0, build.pcr2.0]),
+        genesis.builds.iter().map(Build::measurements),
         genesis.sha256().0,
     );
     let document = attestation::verify(&document.0, &demanded, &root, VerifyTime::Document)
