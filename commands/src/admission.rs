@@ -21,7 +21,7 @@ use crate::intake::{Incoming, Refused};
 const TENANTS_MAX: usize = 10_000;
 
 /// Judges commands before they are decided.
-pub(crate) struct Admission {
+pub struct Admission {
     genesis: Arc<Genesis>,
     tenants: DefaultKeyedRateLimiter<Tenant>,
     clock: DefaultClock,
@@ -29,13 +29,13 @@ pub(crate) struct Admission {
 
 impl Admission {
     /// Allows each tenant so many commands a second, in bursts of as many.
-    pub(crate) fn new(genesis: Arc<Genesis>, tenant_commands_per_second: NonZeroU32) -> Self {
+    pub fn new(genesis: Arc<Genesis>, tenant_commands_per_second: NonZeroU32) -> Self {
         let quota = Quota::per_second(tenant_commands_per_second);
         Self { genesis, tenants: RateLimiter::keyed(quota), clock: DefaultClock::default() }
     }
 
     /// The typed command, or the first no.
-    pub(crate) fn judge(
+    pub fn judge(
         &self,
         incoming: &Incoming,
         directory: &Directory,

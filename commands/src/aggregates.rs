@@ -15,7 +15,7 @@ use nsl_schemas::command::Command;
 
 /// Names an aggregate's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct StreamKey {
+pub struct StreamKey {
     /// Its type.
     pub aggregate_type: &'static str,
     /// `<tenant>.<id>`.
@@ -24,7 +24,7 @@ pub(crate) struct StreamKey {
 
 /// An aggregate at a version.
 #[derive(Debug, Clone)]
-pub(crate) struct Versioned {
+pub struct Versioned {
     /// Events so far.
     pub version: u64,
     state: State,
@@ -40,7 +40,7 @@ enum State {
 
 /// An event as it will be stored, apart from ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DecidedEvent {
+pub struct DecidedEvent {
     /// Its type.
     pub event_type: String,
     /// Its version.
@@ -50,7 +50,7 @@ pub(crate) struct DecidedEvent {
 }
 
 /// The aggregate type that a command addresses.
-pub(crate) fn aggregate_type(command: &Command) -> &'static str {
+pub fn aggregate_type(command: &Command) -> &'static str {
     match command {
         Command::Authority(_) => Authority::TYPE,
         Command::PriceFeed(_) => PriceFeed::TYPE,
@@ -61,7 +61,7 @@ pub(crate) fn aggregate_type(command: &Command) -> &'static str {
 
 impl Versioned {
     /// Loads an aggregate from its stream.
-    pub(crate) async fn load(reader: &EventReader, key: &StreamKey) -> Result<Self, LoadError> {
+    pub async fn load(reader: &EventReader, key: &StreamKey) -> Result<Self, LoadError> {
         let id = &key.aggregate_id;
         let (state, version) = match key.aggregate_type {
             Authority::TYPE => loaded(reader.load_aggregate(id, &[]).await?, State::Authority),
@@ -75,7 +75,7 @@ impl Versioned {
 
     /// An aggregate without events.
     #[cfg(test)]
-    pub(crate) fn absent(aggregate_type: &str) -> Self {
+    pub fn absent(aggregate_type: &str) -> Self {
         let state = match aggregate_type {
             Authority::TYPE => State::Authority(Arc::default()),
             PriceFeed::TYPE => State::PriceFeed(Arc::default()),
@@ -86,7 +86,7 @@ impl Versioned {
     }
 
     /// Decides `order` and returns the events with the state after them; `self` stays as it is.
-    pub(crate) async fn decide(&self, order: Order<Command>) -> Result<(Vec<DecidedEvent>, Self), Rejection> {
+    pub async fn decide(&self, order: Order<Command>) -> Result<(Vec<DecidedEvent>, Self), Rejection> {
         let Order { tenant, id, command_id, request_sha256, issued_at_ms, now_ms, body, facts } = order;
         macro_rules! handle {
             ($state:expr, $command:expr, $variant:path) => {{

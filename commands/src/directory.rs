@@ -16,7 +16,7 @@ use nsl_schemas::token::Tenant;
 
 /// An event of authority that this build cannot read; going on would decide by half of the grants.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// Its payload.
     #[error("event at position {position} cannot be read")]
     Payload {
@@ -39,7 +39,7 @@ pub(crate) enum Error {
 
 /// The directory; shared by intake, processor and reactor.
 #[derive(Debug, Default)]
-pub(crate) struct Directory {
+pub struct Directory {
     state: RwLock<State>,
 }
 
@@ -53,10 +53,10 @@ struct State {
 
 impl Directory {
     /// The aggregate types whose events belong here; each is followed for itself.
-    pub(crate) const FOLLOWED: [&'static str; 2] = [Authority::TYPE, Worker::TYPE];
+    pub const FOLLOWED: [&'static str; 2] = [Authority::TYPE, Worker::TYPE];
 
     /// Takes in the next event of its aggregate type; events of other types and repeats change nothing.
-    pub(crate) fn apply(&self, event: &RecordedEvent) -> Result<(), Error> {
+    pub fn apply(&self, event: &RecordedEvent) -> Result<(), Error> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let position = event.position;
         let unreadable = |source| Error::Payload { position, source };
@@ -81,7 +81,7 @@ impl Directory {
 
     /// Whether `issuer` may issue `subject` at `now_ms`. The statements' signatures were checked when they were
     /// recorded.
-    pub(crate) fn is_authorised(&self, issuer: &PublicKey, subject: &CommandSubject, now_ms: u64) -> bool {
+    pub fn is_authorised(&self, issuer: &PublicKey, subject: &CommandSubject, now_ms: u64) -> bool {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         state
             .authorities
@@ -91,18 +91,18 @@ impl Directory {
     }
 
     /// The root key of a tenant, if it has one.
-    pub(crate) fn root_key(&self, tenant: &Tenant) -> Option<PublicKey> {
+    pub fn root_key(&self, tenant: &Tenant) -> Option<PublicKey> {
         self.state.read().unwrap_or_else(PoisonError::into_inner).authorities.get(tenant)?.root_key()
     }
 
     /// The links by which `issuer` has its grant for `subject`.
-    pub(crate) fn chain(&self, issuer: &PublicKey, subject: &CommandSubject) -> Option<GrantChain> {
+    pub fn chain(&self, issuer: &PublicKey, subject: &CommandSubject) -> Option<GrantChain> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         state.authorities.get(&granting_tenant(subject))?.chain(issuer)
     }
 
     /// Whether a worker of this key is registered.
-    pub(crate) fn has_worker(&self, key: &PublicKey) -> bool {
+    pub fn has_worker(&self, key: &PublicKey) -> bool {
         self.state.read().unwrap_or_else(PoisonError::into_inner).workers.contains(key)
     }
 }

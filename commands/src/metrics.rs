@@ -6,7 +6,7 @@ use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
 /// The metrics, registered once.
 #[derive(Debug, Clone)]
-pub(crate) struct CommandMetrics {
+pub struct CommandMetrics {
     /// Commands answered, by aggregate type and outcome (`accepted`, `rejected`, `repeated`, `refused`).
     pub commands: IntCounterVec,
     /// Seconds from taking a batch to its commit.
@@ -25,7 +25,7 @@ pub(crate) struct CommandMetrics {
 
 impl CommandMetrics {
     /// Registers them.
-    pub(crate) fn register(metrics: &Metrics) -> Result<Self, Error> {
+    pub fn register(metrics: &Metrics) -> Result<Self, Error> {
         Ok(Self {
             commands: metrics.counter("commands_total", "Commands answered.", &["aggregate", "outcome"])?,
             commit_seconds: metrics.durations("commit_seconds", "From taking a batch to its commit.", &[])?,

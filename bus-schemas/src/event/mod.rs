@@ -18,14 +18,14 @@ use crate::number::UnixMs;
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Metadata {
-    /// The event's own id; see [`crate::ids::event_id`].
-    pub event_id: Uuid,
     /// The command that caused it.
     pub command_id: Uuid,
-    /// Who issued that command.
-    pub issuer: PublicKey,
     /// When the processor decided, Unix ms.
     pub decided_at_ms: UnixMs,
+    /// The event's own id; see [`crate::ids::event_id`].
+    pub event_id: Uuid,
+    /// Who issued that command.
+    pub issuer: PublicKey,
     /// W3C trace context of the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
