@@ -55,7 +55,7 @@ async fn commands_of_an_aggregate_that_cannot_be_read_are_refused_and_the_others
         }
         insert_next(&database, &wallet, version, payload).await;
         // It has the wallet in memory from before; an update begins with nothing.
-        system.end("nsl-commands", Signal::SIGKILL).await;
+        system.end("commands", Signal::SIGKILL).await;
 
         let head = log::events_of_tenants(&database).await;
         let refused: Message = bench.good().sign(&key);
