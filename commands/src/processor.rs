@@ -13,6 +13,7 @@ use futures::stream::{self, StreamExt as _};
 use lru::LruCache;
 use nsl_domain::decision::Genesis;
 use nsl_event_store::{AppendError, Appended, Fence, LoadError, ReadError};
+use nsl_schemas::command::Command;
 use nsl_telemetry::readiness::Gate;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -27,9 +28,11 @@ use crate::intake::Incoming;
 use crate::metrics::CommandMetrics;
 use crate::ports::{Clock, Delivery, Log, Outbox};
 use admit::Admitted;
+use unreadable::Unreadable;
 
 mod admit;
 mod settle;
+mod unreadable;
 
 /// Streams loaded at once when commands address aggregates that are not in memory: the store's read connections.
 const LOADS_AT_ONCE: usize = 4;
@@ -240,11 +243,7 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         mut chunk: Vec<Waiting<D>>,
         now_ms: u64,
     ) -> Result<Vec<Admitted<D>>, Unavailable> {
-        let done = match self.admit(&mut chunk, now_ms).await {
-            Ok(commands) => self.load(&chunk, &commands).await.map(|()| commands),
-            Err(error) => Err(error),
-        };
-        match done {
+        match self.admit_and_load_all(&mut chunk, now_ms).await {
             Ok(commands) => Ok(chunk
                 .into_iter()
                 .zip(commands)
@@ -257,13 +256,24 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         }
     }
 
+    async fn admit_and_load_all(
+        &mut self,
+        chunk: &mut Vec<Waiting<D>>,
+        now_ms: u64,
+    ) -> Result<Vec<Command>, Unavailable> {
+        let mut commands = self.admit(chunk, now_ms).await?;
+        let unreadable = self.load(chunk, &commands).await?;
+        self.set_aside(chunk, &mut commands, &unreadable).await?;
+        Ok(commands)
+    }
+
     /// Brings every addressed aggregate's newest state into the batch: as the batch before it leaves it, as it is in
-    /// memory, or from the log.
+    /// memory, or from the log. Names those whose streams cannot be read.
     async fn load(
         &mut self,
         chunk: &[Waiting<D>],
-        commands: &[nsl_schemas::command::Command],
-    ) -> Result<(), Unavailable> {
+        commands: &[Command],
+    ) -> Result<Unreadable, Unavailable> {
         let mut missing = Vec::new();
         let mut asked = HashSet::new();
         for (waiting, command) in chunk.iter().zip(commands) {
@@ -280,20 +290,19 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
                 None => {}
             }
         }
-        if missing.is_empty() {
-            return Ok(());
-        }
+        let mut unreadable = Unreadable::new();
         let log = &self.parts.log;
         let mut loads = stream::iter(missing)
-            .map(|(key, fence)| async move {
-                log.load(&key).await.map(|state| (key, Leased { state, fence }))
-            })
+            .map(|(key, fence)| async move { (log.load(&key).await, key, fence) })
             .buffer_unordered(LOADS_AT_ONCE);
-        while let Some(loaded) = loads.next().await {
-            let (key, leased) = loaded?;
-            self.gathered.states.insert(key, leased);
+        while let Some((loaded, key, fence)) = loads.next().await {
+            match loaded {
+                Ok(state) => drop(self.gathered.states.insert(key, Leased { state, fence })),
+                Err(error) if error.is_of_the_stream() => drop(unreadable.insert(key, error)),
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(())
+        Ok(unreadable)
     }
 
     /// Hands the gathered batch to the log, if nothing else is on its way there.
