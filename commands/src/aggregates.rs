@@ -9,9 +9,10 @@ use nsl_domain::decision::{Order, Recorded, Rejection};
 use nsl_domain::price_feed::PriceFeed;
 use nsl_domain::wallet::Wallet;
 use nsl_domain::worker::Worker;
-use nsl_event_store::{EventReader, LoadError};
+use nsl_event_store::{EventReader, LoadError, RecordedEvent, fold_events};
 use nsl_schemas::canonical;
 use nsl_schemas::command::Command;
+use nsl_schemas::event::WireEvent;
 
 /// Names an aggregate's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -73,6 +74,17 @@ impl Versioned {
         Ok(Self { version, state })
     }
 
+    /// An aggregate as its stream's events leave it, for logs that are not Postgres'.
+    pub fn fold(key: &StreamKey, events: &[RecordedEvent]) -> Result<Self, LoadError> {
+        let (state, version) = match key.aggregate_type {
+            Authority::TYPE => folded(events, State::Authority)?,
+            PriceFeed::TYPE => folded(events, State::PriceFeed)?,
+            Worker::TYPE => folded(events, State::Worker)?,
+            _ => folded(events, State::Wallet)?,
+        };
+        Ok(Self { version, state })
+    }
+
     /// An aggregate without events.
     #[cfg(test)]
     pub fn absent(aggregate_type: &str) -> Self {
@@ -117,6 +129,16 @@ impl Versioned {
 
 fn loaded<A>((state, version): (A, u64), variant: fn(Arc<A>) -> State) -> (State, u64) {
     (variant(Arc::new(state)), version)
+}
+
+fn folded<A, E>(events: &[RecordedEvent], variant: fn(Arc<A>) -> State) -> Result<(State, u64), LoadError>
+where
+    A: Aggregate<Event = Recorded<E>>,
+    E: WireEvent,
+{
+    let mut state = A::default();
+    let version = fold_events(&mut state, 0, events, Recorded::decode)?;
+    Ok((variant(Arc::new(state)), version))
 }
 
 /// Runs cqrs-es' `handle` on a clone: it mutates while it writes.

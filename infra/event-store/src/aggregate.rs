@@ -78,14 +78,22 @@ impl EventReader {
                 LoadError::Read { aggregate_type: A::TYPE, aggregate_id: aggregate_id.to_owned(), source }
             })?;
             let is_last = page.len() < usize::from(STREAM_PAGE_EVENTS);
-            for event in page {
-                version = apply(&mut aggregate, version, &event, &decode)?;
-            }
+            version = fold_events(&mut aggregate, version, &page, &decode)?;
             if is_last {
                 return Ok((aggregate, version));
             }
         }
     }
+}
+
+/// Applies the events that follow `version` in the aggregate's stream, and answers the version after them.
+pub fn fold_events<A: Aggregate>(
+    aggregate: &mut A,
+    version: u64,
+    events: &[RecordedEvent],
+    decode: impl Fn(Stored<'_>) -> Result<A::Event, DecodeError>,
+) -> Result<u64, LoadError> {
+    events.iter().try_fold(version, |version, event| apply(aggregate, version, event, &decode))
 }
 
 /// Applies the stream's next event and answers the version after it.

@@ -11,6 +11,11 @@ use crate::hash::{HashedEvent, command_hash, content_hash};
 use crate::lease::PARTITIONS;
 use crate::limits::{InvalidBatch, MAX_BATCH_BYTES, MAX_COMMANDS_PER_BATCH, check_command};
 
+/// Checks a batch as an append does before it sends anything.
+pub fn check_batch(commands: &[CommandAppend]) -> Result<(), InvalidBatch> {
+    Batch::new(commands).map(drop)
+}
+
 /// A checked batch in columns; the names are `append_batch`'s.
 #[derive(Default)]
 pub(crate) struct Batch<'a> {

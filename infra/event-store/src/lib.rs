@@ -19,8 +19,9 @@ mod settle;
 mod store;
 mod subscription;
 
-pub use aggregate::LoadError;
+pub use aggregate::{LoadError, fold_events};
 pub use append::{AppendError, Appended, Refusal, StaleStream};
+pub use batch::check_batch;
 pub use command::{CommandAppend, Fence, NewEvent};
 pub use hash::{HashedEvent, command_hash, content_hash};
 pub use lease::{Lease, LeaseError, MAX_LEASE_TTL, MAX_OWNER_BYTES, PARTITIONS};
