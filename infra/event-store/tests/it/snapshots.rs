@@ -168,10 +168,15 @@ async fn an_offer_that_the_log_does_not_hold_is_not_kept() {
         store.offer_snapshot(STREAM, 9, FORMAT, &state);
         store.offer_snapshot(STREAM, 3, FORMAT, &state);
         kept(database, 3).await;
+        // Offers are stored in turn, so the other stream's tells that the older one was passed over.
         store.offer_snapshot(STREAM, 2, FORMAT, &state);
+        extend(&store, fence, "acme.other", &[1]).await;
+        store.offer_snapshot("acme.other", 1, FORMAT, &state);
+        kept(database, 1).await;
+        assert_eq!(database.number("SELECT count(*) FROM snapshots WHERE version = 3").await, 1);
         store.offer_snapshot(STREAM, 2, FORMAT + 1, &state);
         kept(database, 2).await;
-        assert_eq!(database.number("SELECT count(*) FROM snapshots").await, 1);
+        assert_eq!(database.number("SELECT count(*) FROM snapshots").await, 2);
     })
     .await;
 }
