@@ -28,6 +28,10 @@ pub trait Log: Clone + Send + Sync + 'static {
     /// An aggregate's committed state.
     fn load(&self, key: &StreamKey) -> impl Future<Output = Result<Versioned, LoadError>> + Send;
 
+    /// May keep an aggregate's committed state, which was at version `before` when it was last in memory, so that a later
+    /// load is quicker.
+    fn keep(&self, _key: &StreamKey, _state: &Versioned, _before: u64) {}
+
     /// The next page of the log after a position.
     fn read(
         &self,
@@ -71,7 +75,11 @@ impl Log for EventStore {
     }
 
     async fn load(&self, key: &StreamKey) -> Result<Versioned, LoadError> {
-        Versioned::load(self.reader(), key).await
+        Versioned::load(self, key).await
+    }
+
+    fn keep(&self, key: &StreamKey, state: &Versioned, before: u64) {
+        state.keep(self, key, before);
     }
 
     async fn read(&self, after_position: u64, limit: u32, filter: &Filter) -> Result<Page, ReadError> {

@@ -52,8 +52,10 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         self.parts.metrics.commit_seconds.with_label_values::<&str>(&[]).observe(elapsed);
         let follows =
             batch.states.keys().any(|key| Directory::FOLLOWED.contains(&key.aggregate_type));
-        for (key, state) in batch.states {
-            self.cache.put(key, state);
+        for (key, leased) in batch.states {
+            let before = self.cache.peek(&key).map_or(leased.state.version, |known| known.state.version);
+            self.parts.log.keep(&key, &leased.state, before);
+            self.cache.put(key, leased);
         }
         self.submit();
         if follows {
