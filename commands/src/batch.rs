@@ -51,12 +51,18 @@ pub(crate) struct Decided {
 }
 
 /// The states that the decisions of one batch rest on and lead to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Workspace {
     states: HashMap<StreamKey, Versioned>,
+    signing_ms: u64,
 }
 
 impl Workspace {
+    /// Nothing yet; transfers that are asked for are to be signed within `signing_ms`.
+    pub(crate) fn new(signing_ms: u64) -> Self {
+        Self { states: HashMap::new(), signing_ms }
+    }
+
     /// Brings in a committed state.
     pub(crate) fn insert(&mut self, key: StreamKey, state: Versioned) {
         self.states.insert(key, state);
@@ -83,7 +89,7 @@ impl Workspace {
         let key = admitted.key();
         let state =
             self.states.get(&key).expect("the processor loads every addressed aggregate before it decides");
-        let order = order(admitted, genesis, directory, now_ms);
+        let order = order(admitted, genesis, directory, self.signing_ms, now_ms);
         match state.decide(order).await {
             Ok((events, after)) => {
                 let decided = accepted(admitted, &key, state.version, after.version, &events, now_ms);
@@ -95,7 +101,13 @@ impl Workspace {
     }
 }
 
-fn order(admitted: &Admitted, genesis: &Arc<Genesis>, directory: &Directory, now_ms: u64) -> Order<Command> {
+fn order(
+    admitted: &Admitted,
+    genesis: &Arc<Genesis>,
+    directory: &Directory,
+    signing_ms: u64,
+    now_ms: u64,
+) -> Order<Command> {
     let Admitted { incoming, command, fence: _ } = admitted;
     let worker_is_registered = match command {
         Command::Wallet(wallet) => match &**wallet {
@@ -112,7 +124,7 @@ fn order(admitted: &Admitted, genesis: &Arc<Genesis>, directory: &Directory, now
         issued_at_ms: incoming.signed.envelope.issued_at_ms,
         now_ms,
         body: command.clone(),
-        facts: Facts { genesis: Arc::clone(genesis), worker_is_registered },
+        facts: Facts { genesis: Arc::clone(genesis), worker_is_registered, signing_ms },
     }
 }
 

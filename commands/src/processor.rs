@@ -59,6 +59,8 @@ pub(crate) struct Processor {
     pub directory: Arc<Directory>,
     /// Rates and the checks before a decision.
     pub admission: Admission,
+    /// How long workers have to sign a transfer.
+    pub signing_ms: u64,
     /// To clients.
     pub answers: Answers,
     /// Committed states, most recently used first.
@@ -237,7 +239,7 @@ impl Processor {
 
     /// Brings every addressed aggregate's committed state together.
     async fn load(&mut self, admitted: &[Admitted]) -> Result<Workspace, Unavailable> {
-        let mut workspace = Workspace::default();
+        let mut workspace = Workspace::new(self.signing_ms);
         let mut missing = HashSet::new();
         for key in admitted.iter().map(Admitted::key) {
             if workspace.contains(&key) {

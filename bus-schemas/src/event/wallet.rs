@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::events;
 use crate::bytes::{Base64, Sha256};
 use crate::command::wallet::{RequestTransfer, VmState};
-use crate::number::Datoshi;
+use crate::number::{Datoshi, UnixMs};
 use crate::outcome::{BirthCertificate, SealedKey, SignedOutcome};
 use crate::policy::Policy;
 
@@ -35,6 +35,8 @@ events! {
         TransferConfirmed = "transfer-confirmed",
         /// It can no longer be in a block.
         TransferExpired = "transfer-expired",
+        /// No worker signed it in time, and no signature is taken any more.
+        TransferRequestExpired = "transfer-request-expired",
     }
 }
 
@@ -157,6 +159,9 @@ pub struct TransferRequested {
     pub transfer: RequestTransfer,
     /// The transaction that follows from it, `0x…`.
     pub tx_hash: String,
+    /// From then on it may be given up unsigned, Unix ms; requests from before there were deadlines have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_by_ms: Option<UnixMs>,
 }
 
 /// `transfer-signed`.
@@ -219,4 +224,19 @@ pub struct TransferExpired {
     /// Why a node refused it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// `transfer-request-expired`. A signature that was made but never reported may still be used outside until the last
+/// block has passed; only then is it certain that nothing moves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TransferRequestExpired {
+    /// The command that asked.
+    pub request_id: Uuid,
+    /// As the chain would show it, `0x…`.
+    pub tx_hash: String,
+    /// The last block that may hold it.
+    pub valid_until_block: u32,
+    /// The deadline that passed, Unix ms.
+    pub sign_by_ms: UnixMs,
 }

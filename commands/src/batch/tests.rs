@@ -44,7 +44,7 @@ fn round(id: u128, round: u64) -> Admitted {
 
 async fn decide_all(commands: &[Admitted]) -> Vec<Decided> {
     let (genesis, directory) = (genesis(), Directory::default());
-    let mut workspace = Workspace::default();
+    let mut workspace = Workspace::new(1);
     workspace.insert(commands[0].key(), Versioned::absent("price-feed"));
     let mut decided = Vec::new();
     for command in commands {
