@@ -15,6 +15,9 @@ const LOCK: i64 = 0x6e73_6c72_6561_6374;
 /// How often a standby asks for the lock.
 const LOCK_RETRY: Duration = Duration::from_millis(500);
 
+/// How often the wait before a repeat of a job doubles: to eight minutes from the default of 15 s.
+const DOUBLINGS_MAX: i32 = 5;
+
 /// Why the memory's tables could not be made.
 pub(crate) type MigrateError = sqlx::migrate::MigrateError;
 
@@ -108,22 +111,25 @@ impl Memory {
     }
 
     /// Remembers where a page of events led requests, with the position that it reaches, in one transaction. The last
-    /// ones may be lost in a crash of the database: the log is read again from the checkpoint that is left. Jobs that
-    /// are not `published` now are overdue at once.
+    /// ones may be lost in a crash of the database: the log is read again from the checkpoint that is left. Jobs are
+    /// published now, and overdue after `republish_after`; without it they are not, and are overdue at once.
     pub(super) async fn record(
         &mut self,
         reached: &[Process],
         position: u64,
-        published: bool,
+        republish_after: Option<Duration>,
     ) -> Result<(), sqlx::Error> {
         // One statement is one transaction and one round trip. No request is in both lists, so the parts do not meet.
         const RECORD: &str = "WITH over AS (DELETE FROM reactor.processes WHERE request_id = ANY ($1)),
              open AS (
-                 INSERT INTO reactor.processes (request_id, state, position, due_ms, published_at)
-                 SELECT *, CASE WHEN $6 THEN clock_timestamp() ELSE '-infinity' END
+                 INSERT INTO reactor.processes (request_id, state, position, due_ms, publications, publish_at)
+                 SELECT *, CASE WHEN $6 IS NULL THEN 0 ELSE 1 END,
+                     CASE WHEN $6 IS NULL THEN '-infinity'
+                          ELSE clock_timestamp() + $6 * interval '1 millisecond' END
                  FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::bigint[])
                  ON CONFLICT (request_id) DO UPDATE SET state = excluded.state, position = excluded.position,
-                     due_ms = excluded.due_ms, published_at = excluded.published_at)
+                     due_ms = excluded.due_ms, publications = excluded.publications,
+                     publish_at = excluded.publish_at)
              UPDATE reactor.checkpoint SET position = $7";
         let (over, open): (Vec<Process>, Vec<Process>) =
             reached.iter().partition(|process| process.state == State::Over);
@@ -133,29 +139,31 @@ impl Memory {
             .bind(open.iter().map(|process| canonical::to_string(&process.state)).collect::<Vec<_>>())
             .bind(open.iter().map(|process| column(process.position)).collect::<Vec<_>>())
             .bind(open.iter().map(|process| process.state.due_ms().map(column)).collect::<Vec<_>>())
-            .bind(published)
+            .bind(republish_after.map(milliseconds))
             .bind(column(position))
             .execute(&mut *self.connection)
             .await
             .map(drop)
     }
 
-    /// Open jobs that were published too long ago; they count as published now.
+    /// Open jobs that are overdue; they count as published now. The wait for the next time doubles each time, up to a
+    /// bound: while nobody works, the queue must not fill with repeats.
     pub(super) async fn take_overdue(
         &mut self,
-        age: Duration,
+        republish_after: Duration,
         limit: usize,
     ) -> Result<Vec<Process>, sqlx::Error> {
         let rows: Vec<Row> = sqlx::query_as(
-            "UPDATE reactor.processes SET published_at = clock_timestamp()
+            "UPDATE reactor.processes SET publications = publications + 1,
+                 publish_at = clock_timestamp() + $1 * (1 << least(publications, $3)) * interval '1 millisecond'
              WHERE request_id IN (
-                 SELECT request_id FROM reactor.processes
-                 WHERE published_at < clock_timestamp() - $1 * interval '1 millisecond'
-                 ORDER BY published_at LIMIT $2)
+                 SELECT request_id FROM reactor.processes WHERE publish_at <= clock_timestamp()
+                 ORDER BY publish_at LIMIT $2)
              RETURNING request_id, state, position",
         )
-        .bind(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
+        .bind(milliseconds(republish_after))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(DOUBLINGS_MAX)
         .fetch_all(&mut *self.connection)
         .await?;
         rows.into_iter().map(Process::try_from).collect()
@@ -194,6 +202,10 @@ impl Memory {
             .await
             .map(drop)
     }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A number as the database's type can hold it; positions and times end long before.

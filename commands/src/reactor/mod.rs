@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::context::PublishError;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -31,7 +32,7 @@ use crate::metrics::CommandMetrics;
 use deadlines::Fired;
 pub(crate) use memory::migrate;
 use memory::{Memory, Process};
-use prepare::Preparer;
+use prepare::{Prepared, Preparer};
 
 /// Events read at once.
 const PAGE_EVENTS: u32 = 500;
@@ -63,7 +64,7 @@ pub(crate) struct Reactor {
     pub client: Client,
     /// The database of the memory.
     pub pool: sqlx::PgPool,
-    /// Age at which an open job is published again.
+    /// Age at which an open job is published again; later repeats are further apart.
     pub republish_after: Duration,
 }
 
@@ -89,8 +90,6 @@ enum Error {
     Deadline(#[from] deadlines::Error),
     #[error("the log has nothing at position {position}")]
     Missing { position: u64 },
-    #[error("job cannot be published")]
-    Publish(#[from] async_nats::jetstream::context::PublishError),
 }
 
 impl Reactor {
@@ -126,10 +125,10 @@ impl Reactor {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 _ = tick.tick(), if is_live => {
+                    self.fire(&mut memory, &mut sending).await?;
                     if self.republish(&mut memory, &mut preparer).await? == REPUBLISH_MAX {
                         tick.reset_immediately();
                     }
-                    self.fire(&mut memory, &mut sending).await?;
                 }
                 Some(fired) = sending.next() => self.settle(&mut memory, fired).await?,
                 page = subscription.next_page(wake) => {
@@ -163,7 +162,7 @@ impl Reactor {
             preparer.observe(event, wallet_event);
         }
         let is_live = page.position > replay_until;
-        memory.record(&reached, page.position, is_live).await?;
+        memory.record(&reached, page.position, is_live.then_some(self.republish_after)).await?;
         if is_live {
             self.publish(preparer, &reached, &page.events).await?;
         }
@@ -229,6 +228,8 @@ impl Reactor {
         Ok(())
     }
 
+    /// Publishes the jobs that processes wait for. What the bus does not take, full or away as it may be, is overdue
+    /// later: deadlines pass meanwhile, and must be kept.
     async fn publish(
         &self,
         preparer: &mut Preparer,
@@ -238,11 +239,21 @@ impl Reactor {
         let waits_for_job = |process: &&Process| process.state.job_kind().is_some();
         let positions: Vec<u64> =
             processes.iter().filter(waits_for_job).map(|process| process.position).collect();
-        let mut acknowledgements = Vec::with_capacity(positions.len());
-        for prepared in preparer.prepare(&positions, at_hand).await? {
-            self.metrics.jobs.with_label_values(&[prepared.kind]).inc();
-            acknowledgements
-                .push(self.bus.jetstream().publish(prepared.subject, prepared.payload.into()).await?);
+        let jobs = preparer.prepare(&positions, at_hand).await?;
+        if let Err(error) = self.hand_over(jobs).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "bus did not take all jobs; they are published again"
+            );
+        }
+        Ok(())
+    }
+
+    async fn hand_over(&self, jobs: Vec<Prepared>) -> Result<(), PublishError> {
+        let mut acknowledgements = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            self.metrics.jobs.with_label_values(&[job.kind]).inc();
+            acknowledgements.push(self.bus.jetstream().publish(job.subject, job.payload.into()).await?);
         }
         for acknowledgement in acknowledgements {
             acknowledgement.await?;

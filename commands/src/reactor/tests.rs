@@ -12,6 +12,7 @@ use super::*;
 
 const RETRY: Duration = Duration::from_secs(30);
 const RETRY_MS: u64 = 30_000;
+const HOUR: Duration = Duration::from_hours(1);
 
 fn signing(number: u128, position: u64, sign_by_ms: u64) -> Process {
     let state = State::Signing { sign_by_ms: Some(UnixMs(sign_by_ms)) };
@@ -50,12 +51,12 @@ async fn reborn(pool: &PgPool) -> Memory {
 async fn a_page_is_remembered_whole_with_its_position() {
     with_memory(async |pool| {
         let [first, second] = [signing(1, 10, 5_000), signing(2, 11, 6_000)];
-        reborn(pool).await.record(&[first, second], 12, true).await.unwrap();
+        reborn(pool).await.record(&[first, second], 12, Some(HOUR)).await.unwrap();
         let mut memory = reborn(pool).await;
         assert_eq!(memory.checkpoint().await.unwrap(), 12);
         let submitting = Process { state: State::Submitting, position: 13, ..first };
         let over = Process { state: State::Over, position: 14, ..second };
-        memory.record(&[submitting, over], 14, true).await.unwrap();
+        memory.record(&[submitting, over], 14, Some(HOUR)).await.unwrap();
         drop(memory);
         let mut memory = reborn(pool).await;
         let found = memory.load(&[first.request_id, second.request_id, Uuid::nil()]).await.unwrap();
@@ -74,7 +75,7 @@ async fn a_deadline_comes_again_after_a_crash_until_its_command_is_answered() {
     with_memory(async |pool| {
         let process = signing(1, 10, 5_000);
         let now_ms = due_ms(process);
-        reborn(pool).await.record(&[process], 10, true).await.unwrap();
+        reborn(pool).await.record(&[process], 10, Some(HOUR)).await.unwrap();
         assert_eq!(reborn(pool).await.take_due(now_ms - 1, RETRY, 9).await.unwrap(), []);
         // Each of these lives ends between the command and its answer.
         for life in 0..3 {
@@ -97,9 +98,9 @@ async fn an_answer_to_an_earlier_step_leaves_a_later_deadline() {
     with_memory(async |pool| {
         let (earlier, later) = (signing(1, 10, 5_000), signing(1, 20, 9_000));
         let mut memory = reborn(pool).await;
-        memory.record(&[earlier], 10, true).await.unwrap();
+        memory.record(&[earlier], 10, Some(HOUR)).await.unwrap();
         assert_eq!(memory.take_due(due_ms(earlier), RETRY, 9).await.unwrap(), [earlier]);
-        memory.record(&[later], 20, true).await.unwrap();
+        memory.record(&[later], 20, Some(HOUR)).await.unwrap();
         memory.settle(earlier).await.unwrap();
         assert_eq!(memory.take_due(due_ms(later), RETRY, 9).await.unwrap(), [later]);
     })
@@ -111,7 +112,7 @@ async fn passed_deadlines_are_taken_in_bounded_pages_the_oldest_first() {
     with_memory(async |pool| {
         let mut memory = reborn(pool).await;
         let all: Vec<Process> = (0..5).map(|n| signing(u128::from(9 - n), 10 + n, 5_000 + n)).collect();
-        memory.record(&all, 20, true).await.unwrap();
+        memory.record(&all, 20, Some(HOUR)).await.unwrap();
         let mut taken = Vec::new();
         for expected in [2, 2, 1, 0] {
             let mut page = memory.take_due(100_000, RETRY, 2).await.unwrap();
@@ -127,13 +128,33 @@ async fn passed_deadlines_are_taken_in_bounded_pages_the_oldest_first() {
 #[tokio::test]
 async fn jobs_that_a_replay_leaves_open_are_overdue_at_once_and_then_like_all() {
     with_memory(async |pool| {
-        let age = Duration::from_hours(1);
         let (replayed, live) = (signing(1, 10, 5_000), signing(2, 11, 5_000));
-        reborn(pool).await.record(&[replayed], 10, false).await.unwrap();
+        reborn(pool).await.record(&[replayed], 10, None).await.unwrap();
         let mut memory = reborn(pool).await;
-        memory.record(&[live], 11, true).await.unwrap();
-        assert_eq!(memory.take_overdue(age, 9).await.unwrap(), [replayed]);
-        assert_eq!(memory.take_overdue(age, 9).await.unwrap(), []);
+        memory.record(&[live], 11, Some(HOUR)).await.unwrap();
+        assert_eq!(memory.take_overdue(HOUR, 9).await.unwrap(), [replayed]);
+        assert_eq!(memory.take_overdue(HOUR, 9).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn repeats_of_a_job_that_nobody_does_come_further_and_further_apart() {
+    with_memory(async |pool| {
+        let mut memory = reborn(pool).await;
+        memory.record(&[signing(1, 10, 5_000)], 10, Some(Duration::ZERO)).await.unwrap();
+        for hours in [2, 4, 8, 16, 32, 32, 32] {
+            assert_eq!(memory.take_overdue(HOUR, 9).await.unwrap().len(), 1);
+            assert_eq!(memory.take_overdue(HOUR, 9).await.unwrap(), []);
+            let is_apart = "SELECT round(extract(epoch FROM publish_at - clock_timestamp()) / 3600)::bigint \
+                            FROM reactor.processes";
+            let apart: i64 = sqlx::query_scalar(is_apart).fetch_one(pool).await.unwrap();
+            assert_eq!(apart, hours);
+            sqlx::query("UPDATE reactor.processes SET publish_at = clock_timestamp()")
+                .execute(pool)
+                .await
+                .unwrap();
+        }
     })
     .await;
 }
