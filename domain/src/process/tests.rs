@@ -142,6 +142,8 @@ enum Happening {
     DeadlineFires(u8),
     /// Time goes on.
     Waits(u64),
+    /// Time goes on to the very moment at which a deadline is due.
+    BecomesDue(u8),
     /// An event of the past is heard again.
     HeardAgain(prop::sample::Index),
 }
@@ -154,7 +156,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => transfer.clone().prop_map(Happening::Refused),
         1 => transfer.clone().prop_map(Happening::Confirmed),
         1 => transfer.clone().prop_map(Happening::OutOfBlocks),
-        3 => transfer.prop_map(Happening::DeadlineFires),
+        3 => transfer.clone().prop_map(Happening::DeadlineFires),
+        3 => transfer.prop_map(Happening::BecomesDue),
         2 => (0..SIGNING_MS).prop_map(Happening::Waits),
         2 => any::<prop::sample::Index>().prop_map(Happening::HeardAgain),
     ]
@@ -228,6 +231,11 @@ impl World {
             Happening::DeadlineFires(number) => {
                 let fired = self.fire(request(*number));
                 assert!(fired.is_none_or(|decided| decided.is_ok()), "a due command is not rejected");
+                Ok(())
+            }
+            Happening::BecomesDue(number) => {
+                let due_ms = self.states.get(&request(*number)).and_then(|state| state.due_ms());
+                self.now_ms = self.now_ms.max(due_ms.unwrap_or_default());
                 Ok(())
             }
             Happening::Waits(ms) => {
