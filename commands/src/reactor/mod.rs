@@ -43,7 +43,7 @@ const REST: Duration = Duration::from_millis(5);
 const REPUBLISH_MAX: usize = 500;
 /// How often overdue jobs and passed deadlines are looked for.
 const TICK: Duration = Duration::from_secs(1);
-/// Commands of deadlines under way at once; the passed deadlines of a long outage wait for one another.
+/// Commands of deadlines under way at once: enough that answers, not this, bound their rate, and few beside the clients'.
 const COMMANDS_MAX: usize = 64;
 /// A deadline whose command has no answer is due again after this long: longer than the client tries by itself.
 const COMMAND_RETRY: Duration = Duration::from_secs(30);
@@ -130,7 +130,13 @@ impl Reactor {
                         tick.reset_immediately();
                     }
                 }
-                Some(fired) = sending.next() => self.settle(&mut memory, fired).await?,
+                Some(fired) = sending.next() => {
+                    self.settle(&mut memory, fired).await?;
+                    // After a long outage more deadlines have passed than are under way.
+                    if sending.len() == COMMANDS_MAX / 2 {
+                        tick.reset_immediately();
+                    }
+                }
                 page = subscription.next_page(wake) => {
                     self.react(&mut memory, &mut preparer, page?, replay_until).await?;
                     if is_live {
