@@ -10,5 +10,6 @@ pub mod price_feed;
 pub mod process;
 #[cfg(test)]
 mod test_world;
+pub mod upcasting;
 pub mod wallet;
 pub mod worker;

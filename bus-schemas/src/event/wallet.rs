@@ -3,16 +3,19 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::events;
+use super::{Upcast, events};
 use crate::bytes::{Base64, Sha256};
 use crate::command::wallet::{RequestTransfer, VmState};
 use crate::number::{Datoshi, UnixMs};
 use crate::outcome::{BirthCertificate, SealedKey, SignedOutcome};
 use crate::policy::Policy;
 
+/// 1.1.0 adds `sign_by_ms`.
+const TRANSFER_REQUESTED: &[Upcast] = &[Upcast { from: "1.0.0", change: None }];
+
 events! {
     /// What happened to a wallet.
-    WalletEvent {
+    WalletEvent of "wallet" {
         /// A client asked for the wallet.
         CreationRequested = "creation-requested",
         /// A worker made its key; the wallet is open.
@@ -26,7 +29,7 @@ events! {
         /// A worker would not; the old policy stays.
         PolicyChangeRefused = "policy-change-refused",
         /// A client asked for a transfer, and the policy allows it.
-        TransferRequested = "transfer-requested",
+        TransferRequested = "transfer-requested" in "1.1.0" from TRANSFER_REQUESTED,
         /// A worker signed it; it may be sent.
         TransferSigned = "transfer-signed",
         /// A worker would not.
@@ -42,6 +45,7 @@ events! {
 
 /// `creation-requested`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreationRequested {
     /// The command.
@@ -54,6 +58,7 @@ pub struct CreationRequested {
 
 /// `key-created`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyCreated {
     /// The command that asked.
@@ -72,6 +77,7 @@ pub struct KeyCreated {
 
 /// What remains of a [`SignedOutcome`] when its result is spread over the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OutcomeProof {
     /// Which worker.
@@ -91,6 +97,7 @@ impl From<&SignedOutcome> for OutcomeProof {
 
 /// `creation-refused`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreationRefused {
     /// The command that asked.
@@ -101,6 +108,7 @@ pub struct CreationRefused {
 
 /// Why a worker would not do a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Refusal {
     /// A stable code.
@@ -113,6 +121,7 @@ pub struct Refusal {
 
 /// `policy-change-requested`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyChangeRequested {
     /// The command.
@@ -125,6 +134,7 @@ pub struct PolicyChangeRequested {
 
 /// `policy-changed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyChanged {
     /// The command that asked.
@@ -139,6 +149,7 @@ pub struct PolicyChanged {
 
 /// `policy-change-refused`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyChangeRefused {
     /// The command that asked.
@@ -149,6 +160,7 @@ pub struct PolicyChangeRefused {
 
 /// `transfer-requested`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferRequested {
     /// The command.
@@ -166,6 +178,7 @@ pub struct TransferRequested {
 
 /// `transfer-signed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferSigned {
     /// The command that asked.
@@ -182,6 +195,7 @@ pub struct TransferSigned {
 
 /// `transfer-refused`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferRefused {
     /// The command that asked.
@@ -192,6 +206,7 @@ pub struct TransferRefused {
 
 /// `transfer-confirmed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferConfirmed {
     /// The command that asked.
@@ -213,6 +228,7 @@ pub struct TransferConfirmed {
 
 /// `transfer-expired`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferExpired {
     /// The command that asked.
@@ -229,6 +245,7 @@ pub struct TransferExpired {
 /// `transfer-request-expired`. A signature that was made but never reported may still be used outside until the last
 /// block has passed; only then is it certain that nothing moves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferRequestExpired {
     /// The command that asked.

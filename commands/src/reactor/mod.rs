@@ -20,6 +20,7 @@ use nsl_bus::Bus;
 use nsl_client::Client;
 use nsl_domain::process::{self, State};
 use nsl_event_store::{EventReader, Filter, Page, ReadError, RecordedEvent, Subscription};
+use nsl_schemas::event::DecodeError;
 use nsl_schemas::event::wallet::WalletEvent;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -82,7 +83,7 @@ enum Error {
     Event {
         position: u64,
         #[source]
-        source: serde_json::Error,
+        source: DecodeError,
     },
     #[error("job cannot be prepared")]
     Prepare(#[from] prepare::Error),
@@ -158,7 +159,9 @@ impl Reactor {
     ) -> Result<(), Error> {
         let mut events = Vec::with_capacity(page.events.len());
         for event in &page.events {
-            let wallet_event: WalletEvent = serde_json::from_str(&event.payload)
+            let wallet_event: WalletEvent = event
+                .stored()
+                .decode()
                 .map_err(|source| Error::Event { position: event.position, source })?;
             events.push((event.position, wallet_event));
         }

@@ -9,12 +9,12 @@ use nsl_schemas::bytes::{Base64, Pcr, Sha256};
 use nsl_schemas::canonical;
 use nsl_schemas::command::wallet::RequestTransfer;
 use nsl_schemas::envelope::SignedCommand;
+use nsl_schemas::event::WireEvent;
 use nsl_schemas::event::wallet::{
     CreationRequested, KeyCreated, OutcomeProof, TransferRequestExpired, TransferRequested, TransferSigned,
     WalletEvent,
 };
 use nsl_schemas::event::worker::{WorkerEvent, WorkerRegistered};
-use nsl_schemas::event::{VERSION, WireEvent};
 use nsl_schemas::ids;
 use nsl_schemas::number::{Amount, Datoshi, UnixMs};
 use nsl_schemas::outcome::{BirthCertificate, BirthStatement, JobResult, SealedKey, SignedOutcome};
@@ -193,7 +193,7 @@ impl Writer {
             events: vec![NewEvent {
                 event_id: ids::event_id(command_id, 0),
                 event_type: event.event_name().to_owned(),
-                event_version: VERSION.to_owned(),
+                event_version: event.event_version().to_owned(),
                 payload: canonical::to_string(event),
                 metadata: "{}".to_owned(),
             }],
