@@ -136,7 +136,7 @@ pub struct SigningRequest {
     pub id: Uuid,
     /// Whose wallet.
     pub wallet: AggregateId,
-    /// `requested`, `signed` or `refused`.
+    /// `requested`, `signed`, `refused` or `expired`: no worker signed it in time.
     pub status: String,
     /// The asset, `0x…`.
     pub asset: String,

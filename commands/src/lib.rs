@@ -1,5 +1,5 @@
 //! The write side: load → decide → append, one Postgres transaction a batch, answers after the commit; then events
-//! become jobs. Reads no read model and links no key.
+//! become jobs, and deadlines commands. Reads no read model; its only key signs the commands of deadlines.
 
 pub mod admission;
 pub mod aggregates;

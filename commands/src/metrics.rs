@@ -21,6 +21,8 @@ pub struct CommandMetrics {
     pub parked: IntCounterVec,
     /// Jobs published, by kind.
     pub jobs: IntCounterVec,
+    /// Commands of passed deadlines, by answer (`accepted`, `rejected`, `repeated`; `failed` is tried again).
+    pub deadlines: IntCounterVec,
     /// Events that the reactor has not seen yet.
     pub reactor_lag: IntGaugeVec,
 }
@@ -40,6 +42,7 @@ impl CommandMetrics {
             partitions: metrics.gauge("partitions_held", "Partitions of the command stream held.", &[])?,
             parked: metrics.counter("commands_parked_total", "Messages that could not be read.", &[])?,
             jobs: metrics.counter("jobs_published_total", "Jobs published, repeats too.", &["kind"])?,
+            deadlines: metrics.counter("deadlines_total", "Commands of passed deadlines.", &["outcome"])?,
             reactor_lag: metrics.gauge("reactor_lag_events", "Events not yet turned into jobs.", &[])?,
         })
     }

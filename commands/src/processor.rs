@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::admission::Admission;
 use crate::aggregates::StreamKey;
-use crate::batch::{Batch, Leased, stream_key};
+use crate::batch::{Batch, Known, Leased, stream_key};
 use crate::directory::Directory;
 use crate::intake::Incoming;
 use crate::metrics::CommandMetrics;
@@ -91,6 +91,8 @@ pub struct Parts<L, O> {
     pub directory: Arc<Directory>,
     /// Rates and the checks before a decision.
     pub admission: Admission,
+    /// How long workers have to sign a transfer.
+    pub signing_ms: u64,
     /// Counts.
     pub metrics: CommandMetrics,
     /// Closed while the log cannot be reached.
@@ -198,8 +200,9 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         {
             let now_ms = (self.parts.clock)();
             for Admitted { taken, command } in self.admit_and_load(chunk, now_ms).await? {
-                let (genesis, directory) = (&self.parts.genesis, &self.parts.directory);
-                self.gathered.decide(taken, command, genesis, directory, now_ms).await;
+                let Parts { genesis, directory, signing_ms, .. } = &self.parts;
+                let known = Known { genesis, directory, signing_ms: *signing_ms, now_ms };
+                self.gathered.decide(taken, command, &known).await;
             }
         }
         Ok(())

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use nsl_bus::{Bus, DriftPolicy, partition, streams};
 use nsl_event_store::{EventStore, Fence, MAX_COMMANDS_PER_BATCH, MigrateError, Options};
+use nsl_schemas::token::Tenant;
 use nsl_telemetry::Context;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -132,6 +134,12 @@ async fn spawn_reactor(
     if !context.config.reactor.enabled {
         return Ok(());
     }
+    let seed_file = context.config.issuer.seed_file.as_deref();
+    let seed_file = seed_file.context("reactor.enabled needs issuer.seed_file, the key of its commands")?;
+    let issuer = nsl_client::issuer::read(seed_file)?;
+    // The connection is the service's; address and credentials of the options are not looked at.
+    let options = nsl_client::Options::new("nsl-commands", Tenant::system()).issued_by(issuer);
+    let client = nsl_client::Client::over(bus.client().clone(), options);
     let memory: sqlx::postgres::PgConnectOptions = context.config.log.owner_url.expose().parse()?;
     let pool = sqlx::postgres::PgPoolOptions::new()
         .max_connections(REACTOR_CONNECTIONS)
@@ -144,6 +152,7 @@ async fn spawn_reactor(
         bus: bus.clone(),
         directory: Arc::clone(directory),
         metrics: metrics.clone(),
+        client,
         pool,
         republish_after: Duration::from_millis(context.config.reactor.republish_after_ms),
     };
@@ -182,6 +191,7 @@ fn spawn_processor(
         admission: Admission::new(Arc::clone(&genesis), config.tenant_commands_per_second),
         genesis,
         directory,
+        signing_ms: config.signing_deadline_ms,
         metrics,
         log_gate,
         cache_aggregates_max: config.cache_aggregates_max,

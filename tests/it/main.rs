@@ -16,6 +16,7 @@ mod command_line;
 mod crashes;
 mod distribution;
 mod duplicates;
+mod expired_requests;
 mod load;
 mod log;
 mod patience;

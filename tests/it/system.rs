@@ -220,6 +220,21 @@ impl System {
         .await;
     }
 
+    /// Puts a line into a section of a service's configuration; it counts from the next start of the process.
+    pub(crate) fn configure(&self, service: &str, section: &str, line: &str) {
+        let file = self.directory.configuration(&format!("{service}.toml"));
+        let header = format!("[{section}]\n");
+        let before = std::fs::read_to_string(&file).unwrap();
+        assert!(before.contains(&header), "{before}");
+        std::fs::write(&file, before.replace(&header, &format!("{header}{line}\n"))).unwrap();
+    }
+
+    /// Sends a process a signal that it survives.
+    pub(crate) async fn signal(&self, name: &str, signal: Signal) {
+        let identity = until("the process to signal runs", async || self.identity(name)).await;
+        self::signal(identity.id, signal);
+    }
+
     fn stop(&mut self) -> Vec<Identity> {
         let identities = self.processes().iter().filter_map(|name| self.identity(name)).collect();
         if self.runner.try_wait().unwrap().is_none() {

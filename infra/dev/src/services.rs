@@ -64,7 +64,12 @@ pub(crate) const COMMANDS: &str = "commands";
 
 /// All of them, in the order of their start: who is asked starts before who asks.
 pub(crate) static SERVICES: [Service; 8] = [
-    service(COMMANDS, "nsl-commands", DEVELOPMENT, &[Need::Bus("commands"), Need::LogWriter, Need::Genesis]),
+    service(
+        COMMANDS,
+        "nsl-commands",
+        DEVELOPMENT,
+        &[Need::Bus("commands"), Need::LogWriter, Need::Genesis, Need::Issuer("reactor")],
+    ),
     service("projections", "nsl-projections", &[], &[Need::Bus("projections"), Need::LogReader]),
     worker("enclave-worker-1"),
     worker("enclave-worker-2"),

@@ -68,7 +68,7 @@ async fn a_wallet_shows_what_its_events_made_of_it() {
 }
 
 #[tokio::test]
-async fn a_signing_request_is_requested_then_signed_or_refused() {
+async fn a_signing_request_is_requested_then_signed_refused_or_expired() {
     with_world(async |world| {
         for event in [
             transfer_requested(1),
@@ -76,14 +76,17 @@ async fn a_signing_request_is_requested_then_signed_or_refused() {
             transfer_requested(3),
             transfer_signed(2),
             transfer_refused(3),
+            transfer_requested(4),
+            transfer_request_expired(4),
         ] {
             world.append("wallet", "acme.main", &event).await;
         }
-        world.project(ReadModel::SigningRequests, 5).await;
+        world.project(ReadModel::SigningRequests, 7).await;
         for (number, status, refusal, position) in [
             (1, "requested", None, 1),
             (2, "signed", None, 4),
             (3, "refused", Some("worker_policy_denied"), 5),
+            (4, "expired", None, 7),
         ] {
             let id = request(number).to_string();
             let found = signing_requests::find(&world.pool, &acme(), &id).await.unwrap().unwrap();
@@ -99,10 +102,10 @@ async fn a_signing_request_is_requested_then_signed_or_refused() {
         }
         // Newest first by when they were asked for, whatever happened to them since.
         let first = signing_requests::list(&world.pool, &acme(), None, 2).await.unwrap();
-        assert_eq!(first.data.iter().map(|found| found.id).collect::<Vec<_>>(), [request(3), request(2)]);
-        assert_eq!(first.next.as_deref(), Some("2"));
-        let second = signing_requests::list(&world.pool, &acme(), Some(2), 2).await.unwrap();
-        assert_eq!(second.data.iter().map(|found| found.id).collect::<Vec<_>>(), [request(1)]);
+        assert_eq!(first.data.iter().map(|found| found.id).collect::<Vec<_>>(), [request(4), request(3)]);
+        assert_eq!(first.next.as_deref(), Some("3"));
+        let second = signing_requests::list(&world.pool, &acme(), Some(3), 2).await.unwrap();
+        assert_eq!(second.data.iter().map(|found| found.id).collect::<Vec<_>>(), [request(2), request(1)]);
         assert_eq!(second.next, None);
     })
     .await;

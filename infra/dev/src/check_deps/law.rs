@@ -52,7 +52,7 @@ pub(super) const LAW: [Rule; 25] = [
     only("nsl-bus", &["nsl-config", "nsl-schemas"]),
     only("nsl-neo-rpc", &["nsl-neo", "nsl-config"]),
     only("nsl-event-store", &["nsl-schemas", "nsl-config"]),
-    with_infra("nsl-commands", &["nsl-domain", "nsl-schemas", "nsl-verify"]),
+    with_infra("nsl-commands", &["nsl-domain", "nsl-schemas", "nsl-verify", "nsl-client"]),
     with_infra("nsl-price-sources", &["nsl-domain", "nsl-schemas", "nsl-client"]),
     with_infra("nsl-chain-relay", &["nsl-domain", "nsl-policy", "nsl-neo", "nsl-schemas", "nsl-client"]),
     with_infra("nsl-projections", &["nsl-domain", "nsl-schemas", "nsl-verify"]),
