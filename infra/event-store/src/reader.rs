@@ -225,13 +225,16 @@ impl EventReader {
             Ok(Bounds { first_position, .. }) if position < first_position => {
                 archived(position, first_position)
             }
-            Ok(_) => ReadError::Missing { position },
+            Ok(_) => {
+                tracing::error!(position, "the log has no event at a position below its head");
+                ReadError::Missing { position }
+            }
             Err(error) => error,
         }
     }
 
-    /// Whether the events after a position are here. Asked after reading them, it holds for what was read: what is
-    /// detached once never comes back unnoticed, as [`Bounds::first_position`] is moved with it.
+    /// That the events after a position are not detached. Asked after a read, it holds for the read too: detaching moves
+    /// [`Bounds::first_position`] in its own transaction.
     pub(crate) async fn check_available(&self, after: u64) -> Result<(), ReadError> {
         let Bounds { first_position, .. } = self.bounds().await?;
         if after + 1 < first_position { Err(archived(after + 1, first_position)) } else { Ok(()) }
@@ -326,7 +329,13 @@ impl EventReader {
         const ENVELOPE: &str = "SELECT position, command_id, subject, envelope::text AS envelope, \
                                 payload::text AS payload FROM envelopes WHERE position = $1";
         let query = sqlx::query_as(ENVELOPE).bind(i64::try_from(position).unwrap_or(i64::MAX));
-        answer(query.fetch_optional(&self.pool)).await.map_err(ReadError::from_sqlx("reading an envelope"))
+        let envelope = answer(query.fetch_optional(&self.pool))
+            .await
+            .map_err(ReadError::from_sqlx("reading an envelope"))?;
+        if envelope.is_none() {
+            self.check_available(position.saturating_sub(1)).await?;
+        }
+        Ok(envelope)
     }
 
     /// The commands whose first events are at the positions, in no order; a position without one is left out.
@@ -335,22 +344,29 @@ impl EventReader {
                                  payload::text AS payload FROM envelopes WHERE position = ANY ($1)";
         check_count("envelopes", positions.len(), MAX_POSITIONS)?;
         let query = sqlx::query_as(ENVELOPES).bind(columns(positions));
-        answer(query.fetch_all(&self.pool)).await.map_err(ReadError::from_sqlx("reading envelopes"))
+        let envelopes: Vec<Envelope> =
+            answer(query.fetch_all(&self.pool)).await.map_err(ReadError::from_sqlx("reading envelopes"))?;
+        self.check_all_available(positions, envelopes.len()).await?;
+        Ok(envelopes)
     }
 
-    /// The events at the positions, in no order; a position beyond the head is left out.
+    /// The events at the positions, in no order, checked; a position beyond the head is left out.
     pub async fn events_at(&self, positions: &[u64]) -> Result<Vec<RecordedEvent>, ReadError> {
         check_count("events", positions.len(), MAX_POSITIONS)?;
         let query = sqlx::query_as(EVENTS_AT).bind(columns(positions));
         let stored =
             answer(query.fetch_all(&self.pool)).await.map_err(ReadError::from_sqlx("reading events"))?;
         let events = intact(stored)?;
-        if events.len() < positions.len()
-            && let Some(lowest) = positions.iter().min()
-        {
-            self.check_available(lowest.saturating_sub(1)).await?;
-        }
+        self.check_all_available(positions, events.len()).await?;
         Ok(events)
+    }
+
+    /// That what was not found at positions is not what was detached.
+    async fn check_all_available(&self, positions: &[u64], found: usize) -> Result<(), ReadError> {
+        match positions.iter().min() {
+            Some(lowest) if found < positions.len() => self.check_available(lowest.saturating_sub(1)).await,
+            _ => Ok(()),
+        }
     }
 
     /// Who holds which partition, by the database's clock.
@@ -428,9 +444,15 @@ impl StoredEvent {
         if event.hash(command.as_ref()) == event.content_hash {
             Ok(event)
         } else {
-            Err(ReadError::Altered { position: event.position })
+            Err(altered(event.position))
         }
     }
+}
+
+/// Said aloud here, once for all readers: whatever they do with the error, somebody must look.
+pub(crate) fn altered(position: u64) -> ReadError {
+    tracing::error!(position, "an event of the log is not what was appended");
+    ReadError::Altered { position }
 }
 
 fn archived(position: u64, available_from: u64) -> ReadError {

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::copy_rows::{COMMAND_COLUMNS, EVENT_COLUMNS, Rows};
 use crate::event_page::EventPage;
-use crate::reader::{EventReader, Filter, ReadError, check_count};
+use crate::reader::{EventReader, Filter, ReadError, altered, check_count};
 use crate::session::answer;
 
 /// Positions that one session copies out at once: long enough that its round trip does not count, short enough that
@@ -197,9 +197,9 @@ impl Session {
             self.reader.check_available(after).await?;
         }
         if self.verify
-            && let Some(altered) = page.iter().find(|event| !event.is_intact())
+            && let Some(event) = page.iter().find(|event| !event.is_intact())
         {
-            return Err(ReadError::Altered { position: altered.position });
+            return Err(altered(event.position));
         }
         Ok(())
     }

@@ -127,6 +127,9 @@ async fn detached_positions_are_a_named_error_until_they_are_put_back() {
         assert_eq!(store.load_stream("wallet", "acme.main", 0).await.unwrap().len(), 15);
         assert_eq!(store.load_stream("wallet", "acme.new", 0).await.unwrap(), []);
         assert!(matches!(store.events_at(&[80, 81]).await, Err(ReadError::Archived { .. })));
+        assert!(matches!(store.envelopes(&[80, 81]).await, Err(ReadError::Archived { .. })));
+        assert!(matches!(store.envelope(80).await, Err(ReadError::Archived { .. })));
+        assert!(store.envelope(87).await.unwrap().is_none(), "not a command's first event");
         let fence = fence(&store).await;
         store.append(&[command(fence, "main", Decision::Events { version: 15, count: 1 })]).await.unwrap();
 
