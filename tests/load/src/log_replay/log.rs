@@ -9,7 +9,7 @@ use std::time::Duration;
 use nsl_event_log::archive::{self, Archive, ArchiveWriter};
 use nsl_event_store::{
     AppendError, CommandAppend, ConnectError, EventPage, EventStore, Fence, LeaseError,
-    MAX_COMMANDS_PER_BATCH, MigrateError, NewEvent, Options, ReadError, Replay, ReplayOptions,
+    MAX_COMMANDS_PER_BATCH, MAX_LEASE_TTL, MigrateError, NewEvent, Options, ReadError, Replay, ReplayOptions,
 };
 use nsl_schemas::canonical;
 use nsl_schemas::command::wallet::VmState;
@@ -22,8 +22,8 @@ use super::WORKERS;
 
 /// Streams that the events go round.
 const STREAMS: u64 = 1_000;
-/// Longer than the whole benchmark.
-const LEASE: Duration = Duration::from_hours(1);
+/// The longest there is; one that expires holds as long as nobody else takes the partition.
+const LEASE: Duration = MAX_LEASE_TTL;
 /// As long as an issuer's key.
 const ISSUER: &str = "UBENCHMARKBENCHMARKBENCHMARKBENCHMARKBENCHMARKBENCHMARKB";
 /// As long as a hash.
