@@ -140,7 +140,7 @@ pub struct Page {
 /// Reads a log; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EventReader {
-    pool: PgPool,
+    pub(crate) pool: PgPool,
 }
 
 impl EventReader {
@@ -240,10 +240,6 @@ impl EventReader {
         if after + 1 < first_position { Err(archived(after + 1, first_position)) } else { Ok(()) }
     }
 
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.pool
-    }
-
     /// All events of a stream after a sequence, in order. Use [`Self::load_aggregate`] to fold a long one.
     pub async fn load_stream(
         &self,
@@ -326,8 +322,8 @@ impl EventReader {
 
     /// The command whose first event is at the position; `None` at every other position.
     pub async fn envelope(&self, position: u64) -> Result<Option<Envelope>, ReadError> {
-        const ENVELOPE: &str = "SELECT position, command_id, subject, envelope::text AS envelope, \
-                                payload::text AS payload FROM envelopes WHERE position = $1";
+        const ENVELOPE: &str =
+            "SELECT position, command_id, subject, envelope, payload FROM envelopes WHERE position = $1";
         let query = sqlx::query_as(ENVELOPE).bind(i64::try_from(position).unwrap_or(i64::MAX));
         let envelope = answer(query.fetch_optional(&self.pool))
             .await
@@ -340,8 +336,7 @@ impl EventReader {
 
     /// The commands whose first events are at the positions, in no order; a position without one is left out.
     pub async fn envelopes(&self, positions: &[u64]) -> Result<Vec<Envelope>, ReadError> {
-        const ENVELOPES: &str = "SELECT position, command_id, subject, envelope::text AS envelope, \
-                                 payload::text AS payload FROM envelopes WHERE position = ANY ($1)";
+        const ENVELOPES: &str = "SELECT position, command_id, subject, envelope, payload FROM envelopes WHERE position = ANY ($1)";
         check_count("envelopes", positions.len(), MAX_POSITIONS)?;
         let query = sqlx::query_as(ENVELOPES).bind(columns(positions));
         let envelopes: Vec<Envelope> =
@@ -389,8 +384,8 @@ macro_rules! stored_events {
             "SELECT e.position, e.aggregate_type, e.aggregate_id, e.sequence, e.event_id, e.command_id, e.event_type,
                     e.event_version, e.payload::text AS payload, e.metadata::text AS metadata,
                     (extract(epoch FROM e.recorded_at) * 1000)::bigint AS recorded_at_ms, e.content_hash,
-                    c.subject AS command_subject, c.envelope::text AS command_envelope,
-                    c.payload::text AS command_payload
+                    c.subject AS command_subject, c.envelope AS command_envelope,
+                    c.payload AS command_payload
                FROM events AS e LEFT JOIN envelopes AS c ON c.position = e.position AND c.command_id = e.command_id ",
             $rest
         )

@@ -154,7 +154,7 @@ impl Session {
             // Quoted literals rest on it.
             ("standard_conforming_strings", "on".to_owned()),
         ];
-        let options = self.reader.pool().connect_options().as_ref().clone().options(settings);
+        let options = self.reader.pool.connect_options().as_ref().clone().options(settings);
         let mut connection = answer(options.connect()).await.map_err(unavailable)?;
         let mut next = self.next;
         while next < self.upto && !self.pages.is_closed() {

@@ -165,7 +165,7 @@ async fn empty_table(url: &str) -> Result<PgConnection, Error> {
 async fn insert(session: &mut PgConnection, receipts: &[Receipt]) -> Result<(), Error> {
     const INSERT: &str =
         "INSERT INTO receipts (command_id, issuer, request_hash, first_position, event_count, answer)
-        SELECT r.id, r.issuer, r.hash, r.position, r.events, r.answer::json
+        SELECT r.id, r.issuer, r.hash, r.position, r.events, r.answer
           FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::bigint[], $5::integer[], $6::text[])
                AS r(id, issuer, hash, position, events, answer)";
     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);

@@ -100,7 +100,7 @@ async fn a_receipt_that_does_not_follow_from_the_log_is_named() {
         "UPDATE receipts SET issuer = 'UOTHER' WHERE first_position = 2",
         "UPDATE receipts SET request_hash = sha256('x') WHERE first_position = 2",
         "UPDATE receipts SET event_count = 9 WHERE first_position = 2",
-        "UPDATE receipts SET answer = (answer::text || ' ')::json WHERE first_position = 2",
+        "UPDATE receipts SET answer = answer || ' ' WHERE first_position = 2",
         "DELETE FROM receipts WHERE first_position = 2",
         "INSERT INTO receipts SELECT gen_random_uuid(), issuer, request_hash, first_position, event_count, answer
            FROM receipts WHERE first_position = 2",

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nsl_event_store::{
-    AppendError, CommandAppend, ConnectError, EventStore, Fence, LeaseError, MigrateError, NewEvent, Options,
-    PARTITIONS,
+    AppendError, CommandAppend, ConnectError, EventStore, Fence, GroupCommit, LeaseError, MigrateError,
+    NewEvent, Options, PARTITIONS,
 };
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ pub(crate) enum Error {
 /// A log with all partitions held, and what is known of its streams.
 #[derive(Clone)]
 pub(crate) struct Ours {
-    store: EventStore,
+    group: GroupCommit,
     fences: Arc<[Fence]>,
     versions: Arc<[AtomicU64]>,
 }
@@ -43,7 +43,7 @@ impl Ours {
         let partitions: Vec<u16> = (0..PARTITIONS).collect();
         let fences = store.take_partitions("benchmark", &partitions, LEASE).await?.into();
         let versions = (0..AGGREGATES).map(|_| AtomicU64::new(0)).collect();
-        Ok(Self { store, fences, versions })
+        Ok(Self { group: GroupCommit::start(store), fences, versions })
     }
 
     /// What a client of the closed loop does.
@@ -61,12 +61,12 @@ impl Ours {
         let mut command = self.command(aggregate);
         loop {
             command.expected_version = version.load(Ordering::Acquire);
-            match self.store.append(std::slice::from_ref(&command)).await {
+            match self.group.append(command.clone()).await {
                 Ok(_) => {
                     version.fetch_max(command.expected_version + 1, Ordering::AcqRel);
                     return Ok(());
                 }
-                Err(AppendError::Refused(refusal)) if refusal.known.is_empty() && refusal.lost.is_empty() => {
+                Err(AppendError::Refused(refusal)) if refusal.is_stale_only() => {
                     let actual = refusal.stale.first().map_or(0, |stream| stream.actual);
                     version.fetch_max(actual, Ordering::AcqRel);
                 }
