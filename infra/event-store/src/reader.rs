@@ -404,8 +404,8 @@ const PAGE: &str = concat!(
                          + coalesce(octet_length(command_payload), 0) AS bytes
                  FROM (",
     stored_events!(
-        "WHERE e.position > $1 AND e.position <= $2
-           AND (c.position > $1 AND c.position <= $2 OR c.position IS NULL)
+        "AND c.position > $1 AND c.position <= $2
+         WHERE e.position > $1 AND e.position <= $2
            AND ($3::text IS NULL OR e.tenant = $3)
            AND ($4::text IS NULL OR e.aggregate_type = $4)
            AND ($5::text IS NULL OR e.event_type = $5)

@@ -196,6 +196,13 @@ proptest! {
     }
 
     #[test]
+    fn text_beyond_the_events_is_malformed(extra in ".{1,9}") {
+        let mut bytes = block::encode(&page(1, 3)).unwrap();
+        bytes.extend_from_slice(extra.as_bytes());
+        prop_assert!(block::decode(&bytes, 1).is_err());
+    }
+
+    #[test]
     fn any_page_survives_its_block(
         texts in prop::array::uniform6(".{0,20}"), command in prop::option::of(prop::array::uniform3(".{0,20}")),
     ) {
