@@ -174,6 +174,8 @@ impl Processor {
         match self.store.append(&appends).await {
             Ok(appended) => {
                 for (key, state) in workspace.into_states() {
+                    let before = self.cache.peek(&key).map_or(state.version, |known| known.version);
+                    state.keep(&self.store, &key, before);
                     self.cache.put(key, state);
                 }
                 self.learn(&admitted, appended).await?;
@@ -248,9 +250,9 @@ impl Processor {
                 None => drop(missing.insert(key)),
             }
         }
-        let reader = self.store.reader();
+        let store = &self.store;
         let mut loads = stream::iter(missing)
-            .map(|key| async move { Versioned::load(reader, &key).await.map(|state| (key, state)) })
+            .map(|key| async move { Versioned::load(store, &key).await.map(|state| (key, state)) })
             .buffer_unordered(LOADS_AT_ONCE);
         while let Some(loaded) = loads.next().await {
             let (key, state) = loaded?;

@@ -9,6 +9,7 @@ use nsl_local_services::{
 };
 use toml::{Table, Value};
 
+use crate::bench_peers;
 use crate::binaries::{self, Binaries};
 use crate::ceremony::{self, DEMO_TENANT, Files};
 use crate::interrupt;
@@ -36,6 +37,8 @@ static LOAD: Service = Service {
 
 /// Where `nsl-load` finds the database.
 const DATABASE_URL: &str = "NSL_LOAD_DATABASE_URL";
+/// Where it finds message-db's functions.
+const MESSAGE_DB: &str = "NSL_LOAD_MESSAGE_DB";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -81,6 +84,8 @@ pub(crate) enum Error {
     File(#[from] PrivateFileError),
     #[error("the processor's configuration is not what was written")]
     Configuration(#[source] toml::de::Error),
+    #[error("cannot make a folder for the peers")]
+    Peers(#[source] std::io::Error),
     #[error("cannot run nsl-load")]
     Load(#[source] std::io::Error),
     #[error("a service that was just started has no endpoint")]
@@ -104,10 +109,13 @@ fn log(layout: &Layout, json: bool, full: bool) -> Result<Outcome, Error> {
     let Some(url) = site.endpoints().postgres.as_ref().map(PostgresEndpoint::url) else {
         return Err(Error::NoEndpoint);
     };
+    let peers = tempfile::tempdir().map_err(Error::Peers)?;
+    let message_db = bench_peers::message_db(peers.path());
     let mut measured = true;
     for part in LOG_PARTS {
         let mut command = Command::new(binaries.path(LOAD.binary));
         command.arg(part).env(DATABASE_URL, &url);
+        command.envs(message_db.as_ref().map(|folder| (MESSAGE_DB, folder)));
         command.args(json.then_some("--json")).args(full.then_some("--full"));
         measured &= command.status().map_err(Error::Load)?.success();
     }

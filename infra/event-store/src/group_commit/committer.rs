@@ -16,10 +16,6 @@ use crate::store::EventStore;
 /// Batches under way at once: one commits, the other is on its way to the head lock, so that the database need not wait
 /// for us. A third would only wait behind both.
 const BATCHES_UNDER_WAY: usize = 2;
-/// A second batch goes when it has at least this part of the commands under way: smaller ones cost more commits than
-/// they save waiting.
-const SECOND_BATCH_PART: usize = 2;
-
 /// What a batch's task hands back.
 type Landed = (Vec<Checked<CommandAppend>>, Result<Appended, AppendError>);
 
@@ -93,9 +89,11 @@ impl Committer {
         }
     }
 
+    /// A second batch goes when it has as many commands as the one under way: smaller ones cost more commits than they
+    /// save waiting.
     fn is_worth_a_batch(&self) -> bool {
         let commands: usize = self.under_way.values().map(|batch| batch.callers.len()).sum();
-        self.batches.len() > 0 && self.batches.len() >= commands / SECOND_BATCH_PART
+        self.batches.len() > 0 && self.batches.len() >= commands
     }
 
     fn land(&mut self, landed: Result<(Id, Landed), JoinError>) {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{AGGREGATES, text};
 
 /// Longer than the whole benchmark.
-const LEASE: Duration = Duration::from_mins(5);
+const LEASE: Duration = Duration::from_mins(5); // the longest that a lease may be
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -27,23 +27,28 @@ pub(crate) enum Error {
     Append(#[from] AppendError),
 }
 
-/// A log with all partitions held, and what is known of its streams.
+/// A log with all partitions held.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    store: EventStore,
+    fences: Arc<[Fence]>,
+}
+
+/// Callers of the group commit, and what they know of the streams.
 #[derive(Clone)]
 pub(crate) struct Ours {
+    writer: Writer,
     group: GroupCommit,
-    fences: Arc<[Fence]>,
     versions: Arc<[AtomicU64]>,
 }
 
 impl Ours {
     /// Makes the log.
     pub(crate) async fn open(url: &str) -> Result<Self, Error> {
-        EventStore::migrate(url).await?;
-        let store = EventStore::connect(url, Options::default()).await?;
-        let partitions: Vec<u16> = (0..PARTITIONS).collect();
-        let fences = store.take_partitions("benchmark", &partitions, LEASE).await?.into();
+        let writer = Writer::open(url).await?;
+        let group = GroupCommit::start(writer.store.clone());
         let versions = (0..AGGREGATES).map(|_| AtomicU64::new(0)).collect();
-        Ok(Self { group: GroupCommit::start(store), fences, versions })
+        Ok(Self { writer, group, versions })
     }
 
     /// What a client of the closed loop does.
@@ -58,7 +63,7 @@ impl Ours {
     /// A conflict is decided again until it commits, and the latency covers it.
     async fn execute(&self, aggregate: usize) -> Result<(), Error> {
         let version = &self.versions[aggregate];
-        let mut command = self.command(aggregate);
+        let mut command = self.writer.command(aggregate);
         loop {
             command.expected_version = version.load(Ordering::Acquire);
             match self.group.append(command.clone()).await {
@@ -74,9 +79,26 @@ impl Ours {
             }
         }
     }
+}
 
-    /// As long as a signed command of the bus with one event of about 300 bytes.
-    fn command(&self, aggregate: usize) -> CommandAppend {
+impl Writer {
+    /// Makes the log.
+    pub(crate) async fn open(url: &str) -> Result<Self, Error> {
+        EventStore::migrate(url).await?;
+        let store = EventStore::connect(url, Options::default()).await?;
+        let partitions: Vec<u16> = (0..PARTITIONS).collect();
+        let fences = store.take_partitions("benchmark", &partitions, LEASE).await?.into();
+        Ok(Self { store, fences })
+    }
+
+    /// Appends a batch without sharing it.
+    pub(crate) async fn append(&self, commands: &[CommandAppend]) -> Result<(), Error> {
+        self.store.append(commands).await?;
+        Ok(())
+    }
+
+    /// A command of one event of about 300 bytes, as long as a signed one of the bus.
+    pub(crate) fn command(&self, aggregate: usize) -> CommandAppend {
         let command_id = Uuid::now_v7();
         let aggregate_id = format!("load.{aggregate}");
         let subject = format!("nsl.v1.cmd.load.account.{aggregate}.deposit");
