@@ -87,7 +87,7 @@ impl Error {
 
     fn may_pass(&self) -> bool {
         match self {
-            Self::Log(error) => !matches!(error, ReadError::Corrupt { .. }),
+            Self::Log(error) => error.may_pass(),
             Self::Definition(error) => !matches!(error, stream::Error::Drift { .. }),
             Self::Publish(_) | Self::Stream(_) | Self::Last(_) => true,
             Self::Event { .. } | Self::AheadOfLog { .. } | Self::Diverged { .. } => false,

@@ -44,7 +44,7 @@ impl Error {
     /// Whether trying again may help.
     fn may_pass(&self) -> bool {
         match self {
-            Self::Log(error) => !matches!(error, ReadError::Corrupt { .. }),
+            Self::Log(error) => error.may_pass(),
             Self::Checkpoint(_) => true,
             Self::Apply(error) => matches!(error, row::Error::Unavailable { .. }),
             Self::AheadOfLog { .. } => false,

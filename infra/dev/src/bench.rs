@@ -66,7 +66,7 @@ enum Bench {
 }
 
 /// What `nsl-load` runs for `log`, one after the other, on a Postgres of their own; each takes `--json` and `--full`.
-const LOG_PARTS: [&str; 1] = ["log-append"];
+const LOG_PARTS: [&str; 2] = ["log-append", "log-replay"];
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {

@@ -6,6 +6,8 @@ mod aggregate;
 mod append;
 mod batch;
 mod command;
+mod copy_rows;
+mod event_page;
 mod group_commit;
 mod hash;
 mod json;
@@ -14,6 +16,7 @@ mod limits;
 mod partitions;
 mod reader;
 mod record;
+mod replay;
 mod repository;
 mod session;
 mod settle;
@@ -24,6 +27,7 @@ mod subscription;
 pub use aggregate::LoadError;
 pub use append::{AppendError, Appended, Refusal, StaleStream};
 pub use command::{CommandAppend, Fence, NewEvent};
+pub use event_page::{CommandView, EventPage, EventView};
 pub use group_commit::{GroupCommit, MAX_QUEUED_BYTES, MAX_QUEUED_COMMANDS};
 pub use hash::{HashedEvent, command_hash, content_hash};
 pub use lease::{Lease, LeaseError, MAX_LEASE_TTL, MAX_OWNER_BYTES, PARTITIONS};
@@ -33,10 +37,11 @@ pub use limits::{
 };
 pub use partitions::PARTITION_POSITIONS;
 pub use reader::{
-    EventReader, Filter, MAX_PAGE_BYTES, MAX_PAGE_EVENTS, MAX_POSITIONS, MAX_RECEIPT_IDS, Page, ReadError,
-    SCAN_POSITIONS,
+    Bounds, EventReader, Filter, MAX_PAGE_BYTES, MAX_PAGE_EVENTS, MAX_POSITIONS, MAX_RECEIPT_IDS, Page,
+    ReadError, SCAN_POSITIONS,
 };
 pub use record::{Envelope, Receipt, RecordedEvent};
+pub use replay::{MAX_REPLAY_SESSIONS, REPLAY_PAGE_BYTES, REPLAY_PAGE_EVENTS, Replay, ReplayOptions};
 pub use repository::{CommandContext, CqrsRepository, RepositoryError, event_id};
 pub use session::ConnectError;
 pub use snapshot::{MAX_SNAPSHOT_BYTES, SNAPSHOT_EVERY};

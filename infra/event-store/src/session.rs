@@ -68,6 +68,8 @@ impl Purpose {
         let all = [
             ("jit", "off".to_owned()),
             ("enable_seqscan", "off".to_owned()),
+            // Every statement touches a bounded page: starting a worker costs more than the page.
+            ("max_parallel_workers_per_gather", "0".to_owned()),
             ("statement_timeout", STATEMENT_TIMEOUT_MS.to_string()),
         ];
         all.into_iter().chain(own.iter().map(|(name, value)| (*name, (*value).to_owned()))).collect()

@@ -7,6 +7,7 @@ mod exchange;
 mod group_commit;
 mod log_append;
 mod log_database;
+mod log_replay;
 mod open_wallets;
 mod quiet;
 mod report;
@@ -74,6 +75,8 @@ enum Command {
     },
     /// Measure appends to the event log, beside other event stores and a bare insert
     LogAppend(log_append::Arguments),
+    /// Measure replays of the event log, beside stock postgres-es, copying and parsing alone
+    LogReplay(log_replay::Arguments),
 }
 
 #[tokio::main]
@@ -91,6 +94,7 @@ async fn main() -> anyhow::Result<()> {
             commands::run(&arguments, parts).await?;
         }
         Command::LogAppend(arguments) => log_append::run(&arguments).await?,
+        Command::LogReplay(arguments) => log_replay::run(&arguments).await?,
     }
     Ok(())
 }

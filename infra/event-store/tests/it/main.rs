@@ -18,5 +18,6 @@ mod leases;
 mod outage;
 mod partitions;
 mod reading;
+mod replay;
 mod snapshots;
 mod support;
