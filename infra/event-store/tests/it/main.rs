@@ -12,4 +12,5 @@ mod leases;
 mod outage;
 mod partitions;
 mod reading;
+mod subscribing;
 mod support;
