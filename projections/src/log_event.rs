@@ -11,10 +11,16 @@ use uuid::Uuid;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A newer writer's, or damaged.
-    #[error("event version {found:?} is not {VERSION:?}")]
+    #[error("event version {found:?} is from the future: this build knows {VERSION:?}")]
     Version {
         /// What the log says.
         found: String,
+    },
+    /// A newer writer's.
+    #[error("event type {event_type:?} is from the future: this build does not know it")]
+    Unknown {
+        /// The type.
+        event_type: String,
     },
     /// The stream's id is not `<tenant>.<id>`.
     #[error(transparent)]
@@ -36,6 +42,13 @@ pub enum Error {
         /// What the payload is.
         found: &'static str,
     },
+}
+
+impl Error {
+    /// Whether a newer build would read it.
+    pub fn is_from_the_future(&self) -> bool {
+        matches!(self, Self::Version { .. } | Self::Unknown { .. })
+    }
 }
 
 /// An event of one aggregate type.
@@ -63,8 +76,14 @@ impl<E: DeserializeOwned + WireEvent> LogEvent<E> {
             return Err(Error::Version { found: recorded.event_version.clone() });
         }
         let (tenant, id) = subject::split_stream_id(&recorded.aggregate_id)?;
-        let body: E = canonical::from_slice(recorded.payload.as_bytes())
-            .map_err(|source| Error::Payload { event_type: event_type(), source })?;
+        let body: E = canonical::from_slice(recorded.payload.as_bytes()).map_err(|source| {
+            // serde's words for a tag that the enum does not have.
+            if source.to_string().starts_with(&format!("unknown variant `{}`", recorded.event_type)) {
+                Error::Unknown { event_type: event_type() }
+            } else {
+                Error::Payload { event_type: event_type(), source }
+            }
+        })?;
         if body.event_name() != recorded.event_type {
             return Err(Error::Type { event_type: event_type(), found: body.event_name() });
         }

@@ -69,7 +69,7 @@ async fn write(store: EventStore, writer: u16) {
             .map(|(nth, (tenant, version))| {
                 let mut command = command(fence, &format!("{tenant}.of-{writer}"), *version, 0);
                 let number = usize::from(writer) + batch + nth;
-                command.aggregate_type = AGGREGATE_TYPES[usize::from(writer) % 2].to_owned();
+                AGGREGATE_TYPES[usize::from(writer) % 2].clone_into(&mut command.aggregate_type);
                 let count = 1 + number % 4;
                 command.events = (0..count)
                     .map(|one| event(EVENT_TYPES[(number + one) % 3], r#"{"amount":"5"}"#))
@@ -143,7 +143,7 @@ async fn every_follower_gets_each_matching_event_once_and_in_order() {
         let log = store.read(0, 1_000, &Filter::default()).await.unwrap();
         assert_eq!(log.position, head, "the whole log fits into a page");
         for (behaviour, after, task) in following {
-            let found = tokio::time::timeout(Duration::from_secs(60), task).await.unwrap().unwrap();
+            let found = tokio::time::timeout(Duration::from_mins(1), task).await.unwrap().unwrap();
             let expected: Vec<_> = log
                 .events
                 .iter()
