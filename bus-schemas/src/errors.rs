@@ -66,6 +66,8 @@ error_codes! {
     COMMAND_FROM_FUTURE = "command_from_future", Rejected;
     RATE_LIMITED = "rate_limited", Unavailable;
     UNAVAILABLE = "unavailable", Unavailable;
+    EVENT_FROM_FUTURE = "event_from_future", Unavailable;
+    AGGREGATE_UNREADABLE = "aggregate_unreadable", Unavailable;
     LIMIT_EXCEEDED = "limit_exceeded", Rejected;
     ROOT_EXISTS = "root_exists", Rejected;
     ROOT_MISSING = "root_missing", Rejected;

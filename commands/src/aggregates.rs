@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent as _};
 use nsl_domain::authority::Authority;
-use nsl_domain::decision::{Order, Rejection};
+use nsl_domain::decision::{Order, Recorded, Rejection};
 use nsl_domain::price_feed::PriceFeed;
 use nsl_domain::wallet::Wallet;
 use nsl_domain::worker::Worker;
@@ -64,11 +64,11 @@ impl Versioned {
     pub(crate) async fn load(reader: &EventReader, key: &StreamKey) -> Result<Self, LoadError> {
         let id = &key.aggregate_id;
         let (state, version) = match key.aggregate_type {
-            Authority::TYPE => loaded(reader.load_aggregate(id, &[]).await?, State::Authority),
-            PriceFeed::TYPE => loaded(reader.load_aggregate(id, &[]).await?, State::PriceFeed),
-            Worker::TYPE => loaded(reader.load_aggregate(id, &[]).await?, State::Worker),
+            Authority::TYPE => loaded(reader.load_aggregate(id, Recorded::decode).await?, State::Authority),
+            PriceFeed::TYPE => loaded(reader.load_aggregate(id, Recorded::decode).await?, State::PriceFeed),
+            Worker::TYPE => loaded(reader.load_aggregate(id, Recorded::decode).await?, State::Worker),
             // `aggregate_type` above names no other.
-            _ => loaded(reader.load_aggregate(id, &[]).await?, State::Wallet),
+            _ => loaded(reader.load_aggregate(id, Recorded::decode).await?, State::Wallet),
         };
         Ok(Self { version, state })
     }

@@ -10,8 +10,8 @@ use nsl_schemas::bytes::Sha256;
 use nsl_schemas::canonical;
 use nsl_schemas::command::Command;
 use nsl_schemas::command::wallet::WalletCommand;
-use nsl_schemas::event::Metadata;
 use nsl_schemas::event::rejection::{self, CommandRejected};
+use nsl_schemas::event::{Metadata, WireEvent as _};
 use nsl_schemas::ids;
 use nsl_schemas::number::UnixMs;
 use nsl_schemas::result::Answer;
@@ -147,8 +147,8 @@ fn rejected(admitted: &Admitted, rejection: Rejection, now_ms: u64) -> Decided {
         message: rejection.message.clone(),
     };
     let event = DecidedEvent {
-        event_type: rejection::NAME.to_owned(),
-        event_version: nsl_schemas::event::VERSION.to_owned(),
+        event_type: event.event_name().to_owned(),
+        event_version: event.event_version().to_owned(),
         payload: canonical::to_string(&event),
     };
     let stream_id = format!("{}.{}", admitted.incoming.subject.tenant, envelope.command_id);

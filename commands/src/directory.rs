@@ -8,6 +8,7 @@ use nsl_domain::authority::Authority;
 use nsl_domain::worker::Worker;
 use nsl_event_store::RecordedEvent;
 use nsl_schemas::authority::{GrantChain, SERVICE_VERBS};
+use nsl_schemas::event::DecodeError;
 use nsl_schemas::event::authority::AuthorityEvent;
 use nsl_schemas::event::worker::WorkerEvent;
 use nsl_schemas::nkey::PublicKey;
@@ -17,14 +18,14 @@ use nsl_schemas::token::Tenant;
 /// An event of authority that this build cannot read; going on would decide by half of the grants.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// Its payload.
+    /// It is damaged, or newer than this build.
     #[error("event at position {position} cannot be read")]
     Payload {
         /// Where.
         position: u64,
         /// Why.
         #[source]
-        source: serde_json::Error,
+        source: DecodeError,
     },
     /// Its stream's id.
     #[error("event at position {position} has a malformed stream id")]
@@ -62,15 +63,14 @@ impl Directory {
         let unreadable = |source| Error::Payload { position, source };
         match event.aggregate_type.as_str() {
             Authority::TYPE if position > state.authorities_position => {
-                let parsed: AuthorityEvent = serde_json::from_str(&event.payload).map_err(unreadable)?;
+                let parsed: AuthorityEvent = event.stored().decode().map_err(unreadable)?;
                 let (tenant, _) = subject::split_stream_id(&event.aggregate_id)
                     .map_err(|source| Error::Stream { position, source })?;
                 state.authorities.entry(tenant).or_default().evolve(parsed);
                 state.authorities_position = position;
             }
             Worker::TYPE if position > state.workers_position => {
-                let WorkerEvent::WorkerRegistered(parsed) =
-                    serde_json::from_str(&event.payload).map_err(unreadable)?;
+                let WorkerEvent::WorkerRegistered(parsed) = event.stored().decode().map_err(unreadable)?;
                 state.workers.insert(parsed.key);
                 state.workers_position = position;
             }

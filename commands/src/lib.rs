@@ -16,6 +16,7 @@ mod partitions;
 mod processor;
 mod reactor;
 mod service;
+mod unreadable;
 
 pub use config::Config;
 pub use service::run;

@@ -13,6 +13,8 @@ pub(crate) struct CommandMetrics {
     pub commit_seconds: HistogramVec,
     /// Appends that were refused and decided again, by reason.
     pub conflicts: IntCounterVec,
+    /// Commands refused because their aggregate's stream cannot be read, by why (`future`, `damaged`).
+    pub unreadable: IntCounterVec,
     /// Partitions held.
     pub partitions: IntGaugeVec,
     /// Messages that could not be read, parked for people.
@@ -30,6 +32,11 @@ impl CommandMetrics {
             commands: metrics.counter("commands_total", "Commands answered.", &["aggregate", "outcome"])?,
             commit_seconds: metrics.durations("commit_seconds", "From taking a batch to its commit.", &[])?,
             conflicts: metrics.counter("append_conflicts_total", "Appends decided again.", &["reason"])?,
+            unreadable: metrics.counter(
+                "commands_unreadable_total",
+                "Commands refused because their aggregate cannot be read.",
+                &["reason"],
+            )?,
             partitions: metrics.gauge("partitions_held", "Partitions of the command stream held.", &[])?,
             parked: metrics.counter("commands_parked_total", "Messages that could not be read.", &[])?,
             jobs: metrics.counter("jobs_published_total", "Jobs published, repeats too.", &["kind"])?,

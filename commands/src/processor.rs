@@ -28,6 +28,7 @@ use crate::clock;
 use crate::directory::Directory;
 use crate::intake::{Incoming, Refused};
 use crate::metrics::CommandMetrics;
+use crate::unreadable::Unreadable;
 
 /// Streams loaded at once when a batch addresses aggregates that are not in memory: the store's read connections.
 const LOADS_AT_ONCE: usize = 4;
@@ -159,11 +160,14 @@ impl Processor {
     /// One attempt: decides all open commands on committed state and appends them together. What is answered leaves
     /// `open`; a refusal by the log leaves the rest there, to be decided again.
     async fn commit(&mut self, open: &mut Vec<Taken>) -> Result<(), Unavailable> {
-        let admitted = self.admit(open).await?;
+        let mut admitted = self.admit(open).await?;
+        let (mut workspace, unreadable) = self.load(&admitted).await?;
+        if !unreadable.is_empty() {
+            self.set_aside(open, &mut admitted, &unreadable).await?;
+        }
         if admitted.is_empty() {
             return Ok(());
         }
-        let mut workspace = self.load(&admitted).await?;
         let now_ms = clock::now_ms();
         let mut decided = Vec::with_capacity(admitted.len());
         for command in &admitted {
@@ -235,9 +239,10 @@ impl Processor {
         Ok(admitted)
     }
 
-    /// Brings every addressed aggregate's committed state together.
-    async fn load(&mut self, admitted: &[Admitted]) -> Result<Workspace, Unavailable> {
+    /// Brings every addressed aggregate's committed state together, and names those whose streams cannot be read.
+    async fn load(&mut self, admitted: &[Admitted]) -> Result<(Workspace, Unreadable), Unavailable> {
         let mut workspace = Workspace::default();
+        let mut unreadable = Unreadable::default();
         let mut missing = HashSet::new();
         for key in admitted.iter().map(Admitted::key) {
             if workspace.contains(&key) {
@@ -250,13 +255,16 @@ impl Processor {
         }
         let reader = self.store.reader();
         let mut loads = stream::iter(missing)
-            .map(|key| async move { Versioned::load(reader, &key).await.map(|state| (key, state)) })
+            .map(|key| async move { (Versioned::load(reader, &key).await, key) })
             .buffer_unordered(LOADS_AT_ONCE);
-        while let Some(loaded) = loads.next().await {
-            let (key, state) = loaded?;
-            workspace.insert(key, state);
+        while let Some((loaded, key)) = loads.next().await {
+            match loaded {
+                Ok(state) => workspace.insert(key, state),
+                Err(error) if error.is_of_the_stream() => drop(unreadable.insert(key, error)),
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(workspace)
+        Ok((workspace, unreadable))
     }
 
     /// A grant or a worker counts from its commit on, for the very next command.
@@ -359,7 +367,7 @@ impl Processor {
         }
     }
 
-    async fn repeat(&self, taken: Taken, receipt: &Receipt) {
+    pub(crate) async fn repeat(&self, taken: Taken, receipt: &Receipt) {
         match of_receipt(&taken.incoming, receipt) {
             Ok(result) => {
                 self.answers.result(&taken.incoming.subject.tenant, &result).await;
@@ -369,7 +377,7 @@ impl Processor {
         }
     }
 
-    async fn refuse(&self, taken: Taken, no: &Refused) {
+    pub(crate) async fn refuse(&self, taken: Taken, no: &Refused) {
         let tenant: &Tenant = &taken.incoming.subject.tenant;
         self.answers.refusal(tenant, no, taken.sequence).await;
         self.finish(&taken, "refused").await;
@@ -387,7 +395,7 @@ impl Processor {
     }
 }
 
-fn command_id(taken: &Taken) -> Uuid {
+pub(crate) fn command_id(taken: &Taken) -> Uuid {
     taken.incoming.signed.envelope.command_id
 }
 

@@ -9,12 +9,15 @@ use async_nats::jetstream;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use futures::stream::{Stream, StreamExt as _};
+use nsl_schemas::event::{DecodeError, HEADER_SCHEMA_VERSION, Stored, VERSION, WireEvent};
 use nsl_schemas::streams;
 use nsl_schemas::token::{AggregateId, AggregateType, EventName, Tenant};
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::{Client, Source};
+
+/// Where the aggregate's type is among the tokens of an event's subject.
+const AGGREGATE_TOKEN: usize = 4;
 
 /// The first position of every log.
 pub const FIRST_POSITION: u64 = 1;
@@ -37,14 +40,23 @@ pub enum Error {
     /// The stream's own data about the message cannot be read.
     #[error("message without a stream sequence")]
     Sequence(#[source] Source),
-    /// An event's data is not what its name says.
-    #[error("data of the event at position {position} cannot be read")]
+    /// An event's data is no JSON.
+    #[error("data of the event at position {position} is not JSON")]
     Data {
         /// Which event.
         position: u64,
         /// What is wrong with it.
         #[source]
         source: serde_json::Error,
+    },
+    /// An event's data is not what its name says, or newer than this client: a newer one reads it.
+    #[error("event at position {position} cannot be read")]
+    Event {
+        /// Which event.
+        position: u64,
+        /// What is wrong with it.
+        #[source]
+        source: DecodeError,
     },
     /// No matching event came in time.
     #[error("no such event came within {} ms", limit.as_millis())]
@@ -97,6 +109,8 @@ pub struct PublishedEvent {
     pub id: String,
     /// `ce-type`.
     pub event_type: String,
+    /// The version of its schema.
+    pub schema_version: String,
     /// `ce-time`, RFC 3339.
     pub time: String,
     /// The payload as the log holds it, byte for byte.
@@ -109,24 +123,31 @@ impl PublishedEvent {
         self.subject.rsplit('.').next().unwrap_or_default()
     }
 
-    /// Reads the data as the event enum of its aggregate.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_str(self.data.get())
-            .map_err(|source| Error::Data { position: self.position, source })
+    /// Reads the data as the event enum of its aggregate, in the newest version.
+    pub fn decode<E: WireEvent>(&self) -> Result<E, Error> {
+        let stored = Stored {
+            aggregate_type: self.subject.split('.').nth(AGGREGATE_TOKEN).unwrap_or_default(),
+            event_type: self.name(),
+            event_version: &self.schema_version,
+            payload: self.data.get(),
+        };
+        stored.decode().map_err(|source| Error::Event { position: self.position, source })
     }
 
     fn read(message: &jetstream::Message) -> Result<Self, Error> {
         let position = message.info().map_err(Error::Sequence)?.stream_sequence;
-        let header = |header: &'static str| {
+        let optional = |header: &'static str| {
             let value = message.headers.as_ref().and_then(|headers: &HeaderMap| headers.get(header));
-            value.map(ToString::to_string).ok_or(Error::HeaderMissing { position, header })
+            value.map(ToString::to_string)
         };
+        let header = |header: &'static str| optional(header).ok_or(Error::HeaderMissing { position, header });
         let payload: &[u8] = if message.payload.is_empty() { b"null" } else { &message.payload };
         Ok(Self {
             position,
             subject: message.subject.to_string(),
             id: header("ce-id")?,
             event_type: header("ce-type")?,
+            schema_version: optional(HEADER_SCHEMA_VERSION).unwrap_or_else(|| VERSION.to_owned()),
             time: header("ce-time")?,
             data: serde_json::from_slice(payload).map_err(|source| Error::Data { position, source })?,
         })

@@ -189,7 +189,7 @@ async fn count_signed(stage: &Stage, wallet: &BornWallet, tx_hash: &str) -> anyh
     let mut count = 0;
     for _ in 0..events.backlog() {
         let event = events.next().await.context("the event stream ended")??;
-        let payload: serde_json::Value = event.decode()?;
+        let payload: serde_json::Value = serde_json::from_str(event.data.get())?;
         count += usize::from(payload["tx_hash"] == tx_hash);
     }
     Ok(count)

@@ -6,6 +6,7 @@ use cqrs_es::event_sink::EventSink;
 use cqrs_es::persist::{PersistedEventRepository, PersistedEventStore};
 use cqrs_es::{Aggregate, AggregateError, CqrsFramework, DomainEvent, EventStore as _};
 use nsl_event_store::{CommandContext, EventStore, Fence, Filter};
+use nsl_schemas::event::{DecodeError, EventType, Stored, WireEvent};
 use postgres_es::PostgresEventRepository;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -24,8 +25,22 @@ impl DomainEvent for Deposited {
     }
 
     fn event_version(&self) -> String {
-        "1".into()
+        TYPE.version.into()
     }
+}
+
+const TYPE: EventType = EventType::first("account", "deposited");
+
+impl WireEvent for Deposited {
+    const TYPES: &'static [EventType] = &[TYPE];
+
+    fn event_type(&self) -> &'static EventType {
+        &TYPE
+    }
+}
+
+fn decode(stored: Stored<'_>) -> Result<Deposited, DecodeError> {
+    stored.decode()
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -108,7 +123,7 @@ async fn a_stock_postgres_es_repository_loads_our_streams() {
         );
         let stock = PersistedEventStore::<_, Account>::new_event_store(stock);
         let loaded = stock.load_aggregate("acme.one").await.unwrap();
-        let (account, version) = store.load_aggregate::<Account>("acme.one", &[]).await.unwrap();
+        let (account, version) = store.load_aggregate::<Account>("acme.one", decode).await.unwrap();
         assert_eq!(account.balance, 100);
         assert_eq!((&loaded.aggregate, loaded.current_sequence as u64), (&account, version));
 

@@ -13,18 +13,20 @@ struct Line<'a> {
     id: &'a str,
     #[serde(rename = "type")]
     event_type: &'a str,
+    schema_version: &'a str,
     time: &'a str,
     data: &'a RawValue,
 }
 
 pub(super) fn json(event: &PublishedEvent) -> Result<String, std::io::Error> {
-    let PublishedEvent { position, subject, id, event_type, time, data } = event;
-    let line = Line { reason: "event", position: *position, subject, id, event_type, time, data };
+    let PublishedEvent { position, subject, id, event_type, schema_version, time, data } = event;
+    let line =
+        Line { reason: "event", position: *position, subject, id, event_type, schema_version, time, data };
     Ok(serde_json::to_string(&line)?)
 }
 
 pub(super) fn human(event: &PublishedEvent) -> String {
-    let PublishedEvent { position, subject, id: _, event_type: _, time, data: _ } = event;
+    let PublishedEvent { position, subject, id: _, event_type: _, schema_version: _, time, data: _ } = event;
     let what = subject.strip_prefix("nsl.v1.evt.").unwrap_or(subject);
     format!("{position:>8}  {time}  {what}")
 }
@@ -41,6 +43,7 @@ mod tests {
             subject: "nsl.v1.evt.acme.wallet.main.key-created".into(),
             id: "i".into(),
             event_type: "t".into(),
+            schema_version: "1.0.0".into(),
             time: "2026-11-22T19:00:00Z".into(),
             data,
         };
