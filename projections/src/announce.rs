@@ -96,8 +96,8 @@ impl Error {
             Self::Event { position, event_id, .. } => {
                 Fault { event: Some((*position, *event_id)), ..Fault::failed(self) }
             }
-            Self::Log(ReadError::Corrupt { .. })
-            | Self::Definition(stream::Error::Drift { .. })
+            Self::Log(error) if !error.may_pass() => Fault::failed(self),
+            Self::Definition(stream::Error::Drift { .. })
             | Self::AheadOfLog { .. }
             | Self::Diverged { .. }
             | Self::Panicked { .. } => Fault::failed(self),

@@ -1,7 +1,9 @@
 //! Reads the log ahead of whoever applies it, in chunks: one page where the log is quiet, thousands of events where there
 //! is much to catch up. Memory is bounded by the pages that may wait, however slow the reader is.
 
-use nsl_event_store::{EventReader, Filter, MAX_PAGE_EVENTS, Page, ReadError, Subscription};
+use nsl_event_store::{
+    EventReader, EventView, Filter, MAX_PAGE_EVENTS, Page, ReadError, ReplayOptions, Subscription,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -12,6 +14,10 @@ const CHUNK_EVENTS: usize = 8_192;
 const CHUNK_BYTES: usize = 8 * 1024 * 1024;
 /// Pages read ahead: a chunk.
 const PAGES_AHEAD: usize = 8;
+/// Positions behind the head from which on the log is copied out on a session of its own, which takes a moment to open.
+const FAR_POSITIONS: u64 = 20_000;
+/// Sessions that copy. Followers catch up beside each other, so one each is enough.
+const REPLAY_SESSIONS: usize = 1;
 
 /// The log from a position on. Dropping it ends the reading.
 #[derive(Debug)]
@@ -38,13 +44,9 @@ impl Feed {
     ) -> Self {
         let (ready, pages) = mpsc::channel(PAGES_AHEAD);
         let reading = tokio::spawn(async move {
-            let mut subscription = Subscription::new(log, after, filter, MAX_PAGE_EVENTS);
-            loop {
-                let page = subscription.next_page(&mut wake).await;
-                let failed = page.is_err();
-                if ready.send(page).await.is_err() || failed {
-                    return;
-                }
+            if let Err(error) = read(log, after, filter, &mut wake, &ready).await {
+                // A reader that is gone needs no error.
+                let _ = ready.send(Err(error)).await;
             }
         });
         Self { pages, failed: None, reading }
@@ -74,6 +76,38 @@ impl Feed {
             }
         }
         Ok(chunk)
+    }
+}
+
+/// Reads until nobody listens.
+async fn read(
+    log: EventReader,
+    after: u64,
+    filter: Filter,
+    wake: &mut watch::Receiver<u64>,
+    ready: &mpsc::Sender<Result<Page, ReadError>>,
+) -> Result<(), ReadError> {
+    let mut after = after;
+    let head = log.head().await?;
+    if head.saturating_sub(after) >= FAR_POSITIONS {
+        let (filter, sessions) = (filter.clone(), REPLAY_SESSIONS);
+        // Hashes are the auditor's to check, and are checked there.
+        let options = ReplayOptions { after, upto: Some(head), filter, verify: false, sessions };
+        let mut replay = log.replay(options).await?;
+        while let Some(page) = replay.next_page().await? {
+            after = page.position();
+            let events = page.iter().map(|event: EventView<'_>| event.to_recorded()).collect();
+            if ready.send(Ok(Page { events, position: after, head })).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    let mut subscription = Subscription::new(log, after, filter, MAX_PAGE_EVENTS);
+    loop {
+        let page = subscription.next_page(wake).await?;
+        if ready.send(Ok(page)).await.is_err() {
+            return Ok(());
+        }
     }
 }
 

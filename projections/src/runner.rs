@@ -78,9 +78,8 @@ impl Error {
     /// What becomes of the read model.
     pub(crate) fn fault(&self) -> Fault {
         match self {
-            Self::Log(ReadError::Corrupt { .. }) | Self::AheadOfLog { .. } | Self::Panicked { .. } => {
-                Fault::failed(self)
-            }
+            Self::Log(error) if !error.may_pass() => Fault::failed(self),
+            Self::AheadOfLog { .. } | Self::Panicked { .. } => Fault::failed(self),
             Self::Log(_) | Self::Checkpoint(_) | Self::Rows(_) => Fault::waiting(self),
             Self::Event { position, event_id, source } => {
                 let future = source.is_from_the_future();

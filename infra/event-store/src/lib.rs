@@ -6,6 +6,8 @@ mod aggregate;
 mod append;
 mod batch;
 mod command;
+mod copy_rows;
+mod event_page;
 mod hash;
 mod json;
 mod lease;
@@ -13,6 +15,7 @@ mod limits;
 mod partitions;
 mod reader;
 mod record;
+mod replay;
 mod repository;
 mod session;
 mod settle;
@@ -22,6 +25,7 @@ mod subscription;
 pub use aggregate::LoadError;
 pub use append::{AppendError, Appended, Refusal, StaleStream};
 pub use command::{CommandAppend, Fence, NewEvent};
+pub use event_page::{CommandView, EventPage, EventView};
 pub use hash::{HashedEvent, command_hash, content_hash};
 pub use lease::{Lease, LeaseError, MAX_LEASE_TTL, MAX_OWNER_BYTES, PARTITIONS};
 pub use limits::{
@@ -30,10 +34,11 @@ pub use limits::{
 };
 pub use partitions::PARTITION_POSITIONS;
 pub use reader::{
-    EventReader, Filter, MAX_PAGE_BYTES, MAX_PAGE_EVENTS, MAX_POSITIONS, MAX_RECEIPT_IDS, Page, ReadError,
-    SCAN_POSITIONS,
+    Bounds, EventReader, Filter, MAX_PAGE_BYTES, MAX_PAGE_EVENTS, MAX_POSITIONS, MAX_RECEIPT_IDS, Page,
+    ReadError, SCAN_POSITIONS,
 };
 pub use record::{Envelope, Receipt, RecordedEvent};
+pub use replay::{MAX_REPLAY_SESSIONS, REPLAY_PAGE_BYTES, REPLAY_PAGE_EVENTS, Replay, ReplayOptions};
 pub use repository::{CommandContext, CqrsRepository, RepositoryError, event_id};
 pub use session::ConnectError;
 pub use store::{EventStore, MigrateError, Options};

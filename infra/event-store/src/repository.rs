@@ -231,11 +231,10 @@ fn refused(error: RepositoryError) -> PersistenceError {
 }
 
 fn read_failed(error: ReadError) -> PersistenceError {
-    match error {
-        ReadError::Unavailable { .. } => PersistenceError::ConnectionError(Box::new(error)),
-        ReadError::Corrupt { .. } | ReadError::Limit { .. } => {
-            PersistenceError::UnknownError(Box::new(error))
-        }
+    if error.may_pass() {
+        PersistenceError::ConnectionError(Box::new(error))
+    } else {
+        PersistenceError::UnknownError(Box::new(error))
     }
 }
 

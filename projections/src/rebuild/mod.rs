@@ -117,7 +117,7 @@ impl Error {
     pub(crate) fn fault(&self) -> Fault {
         match self {
             Self::Build { source, .. } => source.fault(),
-            Self::Log(ReadError::Corrupt { .. }) => Fault::failed(self),
+            Self::Log(error) if !error.may_pass() => Fault::failed(self),
             _ => Fault::waiting(self),
         }
     }

@@ -191,7 +191,7 @@ async fn an_event_that_cannot_be_read_is_named() {
             until("the stop", async || running.progress.status().error.is_some()).await;
             let reason = running.progress.status().error.unwrap();
             assert!(reason.contains("event 1 cannot be read") && reason.contains(expected), "{reason}");
-            assert_eq!(checkpoint::load(&world.pool, "wallets").await.unwrap().position, 0);
+            assert_eq!(world.number("SELECT position FROM builds WHERE model = 'wallets'").await, 0);
             running.stop().await;
             others.stop().await;
         })

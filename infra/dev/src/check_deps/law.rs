@@ -39,7 +39,7 @@ pub(super) const ENCLAVE_CRATES: [&str; 6] =
 pub(super) const FORBIDDEN_IN_ENCLAVE: [&str; 8] =
     ["async-nats", "axum", "cqrs-es", "hyper", "postgres-es", "reqwest", "sqlx", "ureq"];
 
-pub(super) const LAW: [Rule; 25] = [
+pub(super) const LAW: [Rule; 26] = [
     only("nsl-schemas", &[]),
     only("nsl-verify", &[]),
     only("nsl-policy", &["nsl-schemas", "nsl-neo"]),
@@ -52,6 +52,7 @@ pub(super) const LAW: [Rule; 25] = [
     only("nsl-bus", &["nsl-config", "nsl-schemas"]),
     only("nsl-neo-rpc", &["nsl-neo", "nsl-config"]),
     only("nsl-event-store", &["nsl-schemas", "nsl-config"]),
+    only("nsl-event-log", &["nsl-event-store", "nsl-schemas"]),
     with_infra("nsl-commands", &["nsl-domain", "nsl-schemas", "nsl-verify"]),
     with_infra("nsl-price-sources", &["nsl-domain", "nsl-schemas", "nsl-client"]),
     with_infra("nsl-chain-relay", &["nsl-domain", "nsl-policy", "nsl-neo", "nsl-schemas", "nsl-client"]),

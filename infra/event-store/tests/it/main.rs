@@ -12,5 +12,6 @@ mod leases;
 mod outage;
 mod partitions;
 mod reading;
+mod replay;
 mod subscribing;
 mod support;
