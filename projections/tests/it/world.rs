@@ -221,13 +221,25 @@ impl World {
             .collect();
         self.execute(&format!(
             "SELECT public.ensure_event_partitions({last});
+             CREATE FUNCTION pg_temp.field(bytea) RETURNS bytea LANGUAGE sql IMMUTABLE AS
+             $$ SELECT int8send(octet_length($1)) || $1 $$;
+             CREATE FUNCTION pg_temp.field(text) RETURNS bytea LANGUAGE sql IMMUTABLE AS
+             $$ SELECT pg_temp.field(convert_to($1, 'UTF8')) $$;
+             WITH made AS MATERIALIZED (
+                 SELECT {before} + (number - 1) * 3 + nth AS position, 'acme.w' || number % 1000 AS aggregate_id,
+                        (number * 3 + nth)::bigint AS sequence, name, gen_random_uuid() AS event_id,
+                        replace(payload, 'deadbeef', lpad(to_hex(number), 8, '0')) AS payload
+                   FROM generate_series(1, {count}) AS number,
+                        (VALUES {}) AS templates (nth, name, payload))
              INSERT INTO public.events (position, aggregate_type, aggregate_id, sequence, event_type, event_version,
                                         payload, metadata, event_id, command_id, content_hash)
-             SELECT {before} + (number - 1) * 3 + nth, 'wallet', 'acme.w' || number % 1000, number * 3 + nth, name,
-                    '1.0.0', replace(payload, 'deadbeef', lpad(to_hex(number), 8, '0'))::json, '{{}}',
-                    gen_random_uuid(), gen_random_uuid(), decode(repeat('00', 32), 'hex')
-               FROM generate_series(1, {count}) AS number,
-                    (VALUES {}) AS templates (nth, name, payload);
+             SELECT position, 'wallet', aggregate_id, sequence, name, '1.0.0', payload::json, '{{}}', event_id,
+                    gen_random_uuid(),
+                    sha256(pg_temp.field('nsl-event-v1'::text) || pg_temp.field('wallet'::text) ||
+                           pg_temp.field(aggregate_id) || pg_temp.field(int8send(sequence)) ||
+                           pg_temp.field(uuid_send(event_id)) || pg_temp.field(name) || pg_temp.field('1.0.0'::text) ||
+                           pg_temp.field(payload) || pg_temp.field('{{}}'::text) || pg_temp.field(''::bytea))
+               FROM made;
              UPDATE public.log_head SET position = {last};",
             values.join(",")
         ))
