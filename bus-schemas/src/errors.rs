@@ -106,6 +106,8 @@ error_codes! {
     WORKER_COMMAND_INVALID = "worker_command_invalid", Rejected;
     NOT_FOUND = "not_found", Rejected;
     QUERY_INVALID = "query_invalid", Rejected;
+    PROJECTION_FAILED = "projection_failed", Unavailable;
+    PROJECTION_PARKED = "projection_parked", Unavailable;
     NODE_REJECTED = "node_rejected", Rejected;
 }
 

@@ -1,6 +1,6 @@
 //! Given events, then rows.
 
-use nsl_projections::read_model::ReadModel;
+use nsl_projections::read_model::{PRICES, SIGNING_REQUESTS, TRANSACTIONS, WALLETS};
 use nsl_projections::{prices, signing_requests, transactions, wallets};
 use nsl_schemas::command::wallet::VmState;
 use nsl_schemas::event::wallet::WalletEvent;
@@ -39,7 +39,7 @@ async fn a_wallet_shows_what_its_events_made_of_it() {
             }
         }
         world.append("wallet", "other.w0", &creation_requested(9)).await;
-        world.project(ReadModel::Wallets, position + 1).await;
+        world.project(&WALLETS, position + 1).await;
         for (case, (events, status, addressed, fee_max, asked_by)) in table.iter().enumerate() {
             let wallet = wallets::find(&world.pool, &acme(), &format!("w{case}")).await.unwrap().unwrap();
             assert_eq!(wallet.status, *status, "case {case}");
@@ -81,7 +81,7 @@ async fn a_signing_request_is_requested_then_signed_refused_or_expired() {
         ] {
             world.append("wallet", "acme.main", &event).await;
         }
-        world.project(ReadModel::SigningRequests, 7).await;
+        world.project(&SIGNING_REQUESTS, 7).await;
         for (number, status, refusal, position) in [
             (1, "requested", None, 1),
             (2, "signed", None, 4),
@@ -120,7 +120,7 @@ async fn a_transaction_is_signed_then_confirmed_faulted_or_expired() {
         world.append("wallet", "acme.main", &transfer_confirmed(2, VmState::Halt)).await;
         world.append("wallet", "acme.main", &transfer_confirmed(3, VmState::Fault)).await;
         world.append("wallet", "acme.main", &transfer_expired(4)).await;
-        world.project(ReadModel::Transactions, 7).await;
+        world.project(&TRANSACTIONS, 7).await;
         let found = transactions::list(&world.pool, &acme(), None, 10).await.unwrap().data;
         let shown: Vec<_> = found
             .iter()
@@ -150,7 +150,7 @@ async fn the_latest_round_is_the_price_and_a_feed_without_rounds_has_none() {
         world.append("price-feed", "system.GAS-USD", &feed_registered(30_000)).await;
         world.append("price-feed", "system.NEO-USD", &round_recorded(1, 500)).await;
         world.append("price-feed", "system.NEO-USD", &round_recorded(2, u64::MAX)).await;
-        world.project(ReadModel::Prices, 4).await;
+        world.project(&PRICES, 4).await;
         let system = Tenant::system();
         let price = prices::find(&world.pool, &system, "NEO-USD").await.unwrap().unwrap();
         assert_eq!((price.round, price.price_e8, price.confidence_e8), (2, PriceE8(u64::MAX), PriceE8(3)));

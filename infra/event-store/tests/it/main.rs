@@ -20,4 +20,5 @@ mod partitions;
 mod reading;
 mod replay;
 mod snapshots;
+mod subscribing;
 mod support;
