@@ -1,7 +1,8 @@
 //! Who may issue commands and which workers are registered, folded from the log and kept in memory.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use cqrs_es::Aggregate as _;
 use nsl_domain::authority::Authority;
@@ -41,6 +42,7 @@ pub(crate) enum Error {
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     state: RwLock<State>,
+    refreshed: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -49,11 +51,36 @@ struct State {
     authorities_position: u64,
     workers: HashSet<PublicKey>,
     workers_position: u64,
+    followed: HashMap<&'static str, u64>,
 }
 
 impl Directory {
     /// The aggregate types whose events belong here; each is followed for itself.
     pub(crate) const FOLLOWED: [&'static str; 2] = [Authority::TYPE, Worker::TYPE];
+
+    /// The position up to which all events of the aggregate type are here.
+    pub(crate) fn followed_to(&self, aggregate_type: &str) -> u64 {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.followed.get(aggregate_type).copied().unwrap_or(0)
+    }
+
+    /// All events of the aggregate type up to the position were applied, from the one on that was followed to before.
+    pub(crate) fn follow_to(&self, aggregate_type: &str, position: u64) {
+        let Some(followed) = Self::FOLLOWED.into_iter().find(|one| *one == aggregate_type) else { return };
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let reached = state.followed.entry(followed).or_default();
+        *reached = position.max(*reached);
+    }
+
+    /// Whether the last refresh was at least `interval` ago; then the next one begins now.
+    pub(crate) fn begin_refresh(&self, now: Instant, interval: Duration) -> bool {
+        let mut refreshed = self.refreshed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = refreshed.is_none_or(|last| now.duration_since(last) >= interval);
+        if is_due {
+            *refreshed = Some(now);
+        }
+        is_due
+    }
 
     /// Takes in the next event of its aggregate type; events of other types and repeats change nothing.
     pub(crate) fn apply(&self, event: &RecordedEvent) -> Result<(), Error> {

@@ -1,8 +1,9 @@
 //! Keeps the directory up with the log: other processors' grants and workers arrive by following it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use nsl_event_store::{EventReader, Filter, ReadError, Subscription};
+use nsl_event_store::{EventReader, Filter, Page, ReadError, Subscription};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +11,8 @@ use crate::directory::{self, Directory};
 
 /// Events read at once.
 const PAGE_EVENTS: u32 = 500;
+/// Shortest time between two catch-ups for commands that would be refused.
+const REFRESH_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Why the directory could not follow the log.
 #[derive(Debug, thiserror::Error)]
@@ -35,24 +38,27 @@ fn filter(aggregate_type: &str) -> Filter {
     Filter { aggregate_type: Some(aggregate_type.to_owned()), ..Filter::default() }
 }
 
-/// Applies everything that the log holds after a position.
-pub(crate) async fn catch_up(
-    reader: &EventReader,
-    directory: &Directory,
-    after_position: u64,
-) -> Result<(), Error> {
+/// Applies everything that the log holds and the directory does not, and returns when the directory has reached the head
+/// that the log had at the call.
+pub(crate) async fn catch_up(reader: &EventReader, directory: &Directory) -> Result<(), Error> {
     for aggregate_type in Directory::FOLLOWED {
-        let mut position = after_position;
         loop {
-            let page = reader.read(position, PAGE_EVENTS, &filter(aggregate_type)).await?;
-            for event in &page.events {
-                directory.apply(event)?;
-            }
-            position = page.position;
-            if position >= page.head {
+            let after = directory.followed_to(aggregate_type);
+            let page = reader.read(after, PAGE_EVENTS, &filter(aggregate_type)).await?;
+            apply(directory, aggregate_type, &page)?;
+            if page.position >= page.head {
                 break;
             }
         }
+    }
+    Ok(())
+}
+
+/// Catches up, unless that was done a moment ago: unauthorised commands may come in floods. So a grant counts at every
+/// processor [`REFRESH_INTERVAL`] after its commit, and at once where no such flood is under way.
+pub(crate) async fn refresh(reader: &EventReader, directory: &Directory) -> Result<(), Error> {
+    if directory.begin_refresh(Instant::now(), REFRESH_INTERVAL) {
+        catch_up(reader, directory).await?;
     }
     Ok(())
 }
@@ -66,18 +72,25 @@ pub(crate) async fn follow(
     stop: CancellationToken,
 ) -> Result<(), directory::Error> {
     let (_nobody, mut wake) = watch::channel(0);
-    let mut subscription = Subscription::new(reader, 0, filter(aggregate_type), PAGE_EVENTS);
+    let after = directory.followed_to(aggregate_type);
+    let mut subscription = Subscription::new(reader, after, filter(aggregate_type), PAGE_EVENTS);
     loop {
         let page = tokio::select! {
             page = subscription.next_page(&mut wake) => page,
             () = stop.cancelled() => return Ok(()),
         };
         match page {
-            Ok(page) => page.events.iter().try_for_each(|event| directory.apply(event))?,
+            Ok(page) => apply(&directory, aggregate_type, &page)?,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot follow the log");
                 tokio::time::sleep(nsl_event_store::POLL_INTERVAL).await;
             }
         }
     }
+}
+
+fn apply(directory: &Directory, aggregate_type: &str, page: &Page) -> Result<(), directory::Error> {
+    page.events.iter().try_for_each(|event| directory.apply(event))?;
+    directory.follow_to(aggregate_type, page.position);
+    Ok(())
 }

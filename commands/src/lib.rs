@@ -7,6 +7,7 @@ mod answers;
 mod batch;
 mod clock;
 mod config;
+mod consumer;
 mod directory;
 mod follower;
 mod genesis;
@@ -16,6 +17,7 @@ mod partitions;
 mod processor;
 mod reactor;
 mod service;
+mod tenure;
 
 pub use config::Config;
 pub use service::run;

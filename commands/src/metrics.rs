@@ -15,6 +15,8 @@ pub(crate) struct CommandMetrics {
     pub conflicts: IntCounterVec,
     /// Partitions held.
     pub partitions: IntGaugeVec,
+    /// Partitions that changed hands, by reason (`claimed`, `given_back`, `lost`).
+    pub partition_moves: IntCounterVec,
     /// Messages that could not be read, parked for people.
     pub parked: IntCounterVec,
     /// Jobs published, by kind.
@@ -31,6 +33,11 @@ impl CommandMetrics {
             commit_seconds: metrics.durations("commit_seconds", "From taking a batch to its commit.", &[])?,
             conflicts: metrics.counter("append_conflicts_total", "Appends decided again.", &["reason"])?,
             partitions: metrics.gauge("partitions_held", "Partitions of the command stream held.", &[])?,
+            partition_moves: metrics.counter(
+                "partition_moves_total",
+                "Partitions claimed, given back or lost.",
+                &["reason"],
+            )?,
             parked: metrics.counter("commands_parked_total", "Messages that could not be read.", &[])?,
             jobs: metrics.counter("jobs_published_total", "Jobs published, repeats too.", &["kind"])?,
             reactor_lag: metrics.gauge("reactor_lag_events", "Events not yet turned into jobs.", &[])?,
