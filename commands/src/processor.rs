@@ -28,6 +28,7 @@ use crate::clock;
 use crate::directory::Directory;
 use crate::intake::{Incoming, Refused};
 use crate::metrics::CommandMetrics;
+use crate::tenure::Tenure;
 
 /// Streams loaded at once when a batch addresses aggregates that are not in memory: the store's read connections.
 const LOADS_AT_ONCE: usize = 4;
@@ -47,6 +48,8 @@ pub(crate) struct Taken {
     pub message: Message,
     /// In the command stream.
     pub sequence: u64,
+    /// The partition's stay here; shared until the command is settled, so that the partition is not given back before.
+    pub tenure: Arc<Tenure>,
 }
 
 /// Everything a processor works with.
@@ -61,8 +64,9 @@ pub(crate) struct Processor {
     pub admission: Admission,
     /// To clients.
     pub answers: Answers,
-    /// Committed states, most recently used first.
-    pub cache: LruCache<StreamKey, Versioned>,
+    /// Committed states, most recently used first, each with the lease under which it is the newest: after another
+    /// processor held the partition it may be old, and a rejection, which expects no version, would rest on it.
+    pub cache: LruCache<StreamKey, (Fence, Versioned)>,
     /// Counts.
     pub metrics: CommandMetrics,
     /// Closed while the log cannot be reached.
@@ -110,7 +114,8 @@ impl Processor {
     /// not answered then stay on the bus and come again.
     async fn commit_until_done(&mut self, batch: Vec<Taken>, stop: &CancellationToken) -> bool {
         let started = Instant::now();
-        let (mut open, mut copies) = distinct(batch);
+        // Commands of a partition that was lost meanwhile are its new owner's to answer, refusals too.
+        let (mut open, mut copies) = distinct(batch.into_iter().filter(|taken| taken.tenure.is_held()));
         let mut backoff = BACKOFF_FIRST;
         loop {
             match self.commit_all(&mut open, &mut copies).await {
@@ -173,10 +178,14 @@ impl Processor {
             decided.into_iter().map(|Decided { append, answer }| (append, answer)).unzip();
         match self.store.append(&appends).await {
             Ok(appended) => {
+                let fences: HashMap<_, _> =
+                    admitted.iter().map(|command| (command.key(), command.fence)).collect();
                 for (key, state) in workspace.into_states() {
-                    self.cache.put(key, state);
+                    if let Some(fence) = fences.get(&key) {
+                        self.cache.put(key, (*fence, state));
+                    }
                 }
-                self.learn(&admitted, appended).await?;
+                self.learn(&admitted).await?;
                 let counts = appends.iter().map(|append| append.events.len());
                 self.answer(std::mem::take(open), counts, answers, appended).await;
                 Ok(())
@@ -194,6 +203,10 @@ impl Processor {
     /// before: then its receipt speaks (D5).
     async fn admit(&mut self, open: &mut Vec<Taken>) -> Result<Vec<Admitted>, Unavailable> {
         let now_ms = clock::now_ms();
+        // A grant that another processor committed counts here too: nobody is turned away before the log was asked.
+        if open.iter().any(|taken| !self.admission.is_authorised(&taken.incoming, &self.directory, now_ms)) {
+            crate::follower::refresh(self.store.reader(), &self.directory).await?;
+        }
         let mut admitted = Vec::with_capacity(open.len());
         let mut refused = Vec::new();
         let mut redelivered = HashSet::new();
@@ -239,13 +252,13 @@ impl Processor {
     async fn load(&mut self, admitted: &[Admitted]) -> Result<Workspace, Unavailable> {
         let mut workspace = Workspace::default();
         let mut missing = HashSet::new();
-        for key in admitted.iter().map(Admitted::key) {
+        for (key, fence) in admitted.iter().map(|command| (command.key(), command.fence)) {
             if workspace.contains(&key) {
                 continue;
             }
             match self.cache.get(&key) {
-                Some(state) => workspace.insert(key, state.clone()),
-                None => drop(missing.insert(key)),
+                Some((since, state)) if *since == fence => workspace.insert(key, state.clone()),
+                _ => drop(missing.insert(key)),
             }
         }
         let reader = self.store.reader();
@@ -260,11 +273,11 @@ impl Processor {
     }
 
     /// A grant or a worker counts from its commit on, for the very next command.
-    async fn learn(&self, admitted: &[Admitted], appended: Appended) -> Result<(), Unavailable> {
+    async fn learn(&self, admitted: &[Admitted]) -> Result<(), Unavailable> {
         if !admitted.iter().any(|command| Directory::FOLLOWED.contains(&command.key().aggregate_type)) {
             return Ok(());
         }
-        crate::follower::catch_up(self.store.reader(), &self.directory, appended.first_position - 1).await?;
+        crate::follower::catch_up(self.store.reader(), &self.directory).await?;
         Ok(())
     }
 
@@ -392,7 +405,7 @@ fn command_id(taken: &Taken) -> Uuid {
 }
 
 /// The first message of each command id, and the others: a batch decides an id once.
-fn distinct(batch: Vec<Taken>) -> (Vec<Taken>, Vec<Taken>) {
+fn distinct(batch: impl IntoIterator<Item = Taken>) -> (Vec<Taken>, Vec<Taken>) {
     let mut seen = HashSet::new();
     batch.into_iter().partition(|taken| seen.insert(command_id(taken)))
 }
