@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{AckKind, Message};
 use futures::StreamExt as _;
-use nsl_bus::consumer::Start;
+use nsl_bus::consumer::{self, Start};
 use nsl_bus::{Bus, Consumer, ConsumerDefinition, DriftPolicy, streams as definitions};
 use nsl_schemas::job::{SUBMIT_KIND, SubmitJob};
 use nsl_schemas::{streams, subject};
@@ -37,9 +37,6 @@ const SIGNS_PER_ACK_WAIT: u32 = 3;
 
 /// Wait before the queue is opened again.
 const REOPEN_WAIT: Duration = Duration::from_secs(1);
-
-/// Copies of a stream: one node until a cluster's operator says otherwise.
-const REPLICAS: u8 = 1;
 
 /// Takes jobs.
 pub(crate) struct Intake {
@@ -72,7 +69,7 @@ impl Intake {
     async fn take_all(self: &Arc<Self>) -> Result<Infallible, async_nats::Error> {
         let consumer = self.open().await?;
         let batch = usize::try_from(self.config.watched_jobs_max.get().min(BATCH_MAX))?;
-        let mut messages = consumer.stream().max_messages_per_batch(batch).messages().await?;
+        let mut messages = consumer::messages(&consumer, batch).await?;
         self.gate.open();
         while let Some(message) = messages.next().await {
             let (intake, message) = (Arc::clone(self), message?);
@@ -85,9 +82,8 @@ impl Intake {
     }
 
     async fn open(&self) -> Result<Consumer, async_nats::Error> {
-        for definition in [definitions::jobs(REPLICAS), definitions::parked(REPLICAS)] {
-            self.bus.ensure_stream(&definition, DriftPolicy::Update).await?;
-        }
+        let replicas = self.bus.replicas();
+        self.bus.ensure_streams(&[definitions::jobs(replicas), definitions::parked(replicas)]).await?;
         let definition = ConsumerDefinition {
             stream: streams::JOBS.to_owned(),
             name: CONSUMER.to_owned(),
