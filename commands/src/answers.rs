@@ -47,6 +47,14 @@ impl Answers {
         self.send(subject::PARKED_COMMAND.to_owned(), payload).await;
     }
 
+    /// Returns when the server has everything.
+    #[cfg(feature = "failpoints")]
+    pub(crate) async fn flush(&self) {
+        if let Err(error) = self.client.flush().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "answers may not have been sent");
+        }
+    }
+
     async fn publish<T: serde::Serialize>(&self, subject: String, message: &T) {
         match serde_json::to_vec(message) {
             Ok(payload) => self.send(subject, payload.into()).await,

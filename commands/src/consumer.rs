@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::answers::Answers;
+use crate::failpoints;
 use crate::intake::{self, Refused};
 use crate::metrics::CommandMetrics;
 use crate::processor::Taken;
@@ -65,9 +66,11 @@ impl Intake {
 
     async fn take_all(&self, tenure: &Arc<Tenure>) -> Result<(), async_nats::Error> {
         let consumer = self.open(tenure).await?;
+        failpoints::CONSUMER_OPENED.reach();
         let mut messages = messages(&consumer, FETCH_MAX).await?;
         while let Some(message) = messages.next().await {
             let message = message?;
+            failpoints::CONSUMER_TAKEN.reach();
             if !tenure.is_held() {
                 return Ok(());
             }

@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod consumer;
 mod directory;
+mod failpoints;
 mod follower;
 mod genesis;
 mod intake;

@@ -15,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::consumer::Intake;
+use crate::failpoints;
 use crate::tenure::Tenure;
 
 /// Chances to renew within a lease.
@@ -95,6 +96,7 @@ impl Partitions {
         let share = self.store.join_processors(&self.owner, self.lease_ttl).await?;
         let ends = Instant::now() + self.lease_ttl;
         let renewed = self.store.renew_partitions(&self.owner, &roster.fences(), self.lease_ttl).await?;
+        failpoints::PARTITIONS_RENEWED.reach();
         let lost = roster.keep(&renewed, ends);
         self.count_moves("lost", lost);
         let given_back = roster.give_back(share, Instant::now() + self.drain_limit());
@@ -111,6 +113,7 @@ impl Partitions {
         let ours: Vec<u16> = roster.held.keys().chain(roster.leaving.keys()).copied().collect();
         let ends = Instant::now() + self.lease_ttl;
         let claimed = self.store.claim_partitions(&self.owner, &ours, wanted, self.lease_ttl).await?;
+        failpoints::PARTITIONS_CLAIMED.reach();
         self.count_moves("claimed", claimed.len());
         if !claimed.is_empty() {
             let Share { processors, rank: _ } = share;

@@ -26,6 +26,7 @@ use crate::answers::{Answers, of_receipt};
 use crate::batch::{Admitted, Decided, Workspace};
 use crate::clock;
 use crate::directory::Directory;
+use crate::failpoints;
 use crate::intake::{Incoming, Refused};
 use crate::metrics::CommandMetrics;
 use crate::tenure::Tenure;
@@ -113,6 +114,7 @@ impl Processor {
     /// Commits the commands, however long the log is away; false when the service stops meanwhile. Commands that are
     /// not answered then stay on the bus and come again.
     async fn commit_until_done(&mut self, batch: Vec<Taken>, stop: &CancellationToken) -> bool {
+        failpoints::PROCESSOR_RECEIVED.reach();
         let started = Instant::now();
         // Commands of a partition that was lost meanwhile are its new owner's to answer, refusals too.
         let (mut open, mut copies) = distinct(batch.into_iter().filter(|taken| taken.tenure.is_held()));
@@ -168,6 +170,7 @@ impl Processor {
         if admitted.is_empty() {
             return Ok(());
         }
+        failpoints::PROCESSOR_ADMITTED.reach();
         let mut workspace = self.load(&admitted).await?;
         let now_ms = clock::now_ms();
         let mut decided = Vec::with_capacity(admitted.len());
@@ -176,8 +179,18 @@ impl Processor {
         }
         let (appends, answers): (Vec<_>, Vec<_>) =
             decided.into_iter().map(|Decided { append, answer }| (append, answer)).unzip();
+        #[cfg(feature = "failpoints")]
+        if failpoints::ACK_BEFORE_COMMIT.is_armed() {
+            let counts = appends.iter().map(|append| append.events.len());
+            let nowhere = nsl_event_store::Appended { first_position: 1, recorded_at_ms: 0 };
+            self.answer(std::mem::take(open), counts, answers, nowhere).await;
+            self.answers.flush().await;
+            std::process::abort();
+        }
+        failpoints::PROCESSOR_DECIDED.reach();
         match self.store.append(&appends).await {
             Ok(appended) => {
+                failpoints::PROCESSOR_COMMITTED.reach();
                 let fences: HashMap<_, _> =
                     admitted.iter().map(|command| (command.key(), command.fence)).collect();
                 for (key, state) in workspace.into_states() {
@@ -304,7 +317,9 @@ impl Processor {
             };
             position += u64::from(event_count);
             self.answers.result(&taken.incoming.subject.tenant, &result).await;
+            failpoints::PROCESSOR_ANSWERED.reach();
             self.finish(&taken, outcome).await;
+            failpoints::PROCESSOR_ACKNOWLEDGED.reach();
         }
         self.answers.head(position - 1).await;
     }

@@ -31,6 +31,7 @@ const REACTOR_CONNECTIONS: u32 = 2;
 
 /// Runs the service until its shutdown.
 pub async fn run(context: Context<Config>) -> anyhow::Result<()> {
+    nsl_telemetry::failpoint::register(&crate::failpoints::ALL);
     let config = &context.config;
     let batch_commands_max = config.processor.batch_commands_max;
     anyhow::ensure!(

@@ -16,6 +16,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::directory::Directory;
+use crate::failpoints;
 use crate::metrics::CommandMetrics;
 pub(crate) use memory::migrate;
 use memory::{Memory, OpenJob};
@@ -130,6 +131,9 @@ impl Reactor {
             preparer.observe(event, wallet_event);
         }
         memory.record(&opened, &closed, page.position).await?;
+        if !opened.is_empty() {
+            failpoints::REACTOR_REMEMBERED.reach();
+        }
         self.publish(preparer, &opened, &page.events).await?;
         let lag = i64::try_from(page.head.saturating_sub(page.position)).unwrap_or(i64::MAX);
         self.metrics.reactor_lag.with_label_values::<&str>(&[]).set(lag);
@@ -158,6 +162,7 @@ impl Reactor {
         }
         for acknowledgement in acknowledgements {
             acknowledgement.await?;
+            failpoints::REACTOR_PUBLISHED.reach();
         }
         Ok(())
     }
