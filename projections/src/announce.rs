@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud_event;
+use crate::failpoints;
 use crate::progress::{Progress, described};
 use crate::runner::pause;
 
@@ -176,7 +177,9 @@ impl Announcer {
             let position = event.position;
             messages.push(cloud_event::message(event).map_err(|source| Error::Event { position, source })?);
         }
-        Ok(match self.bus.publish_run_at_sequence(EVENTS, messages, first).await? {
+        let outcome = self.bus.publish_run_at_sequence(EVENTS, messages, first).await?;
+        failpoints::ANNOUNCED.reach();
+        Ok(match outcome {
             Outcome::Published | Outcome::AlreadyThere => true,
             Outcome::Gap { .. } => false,
         })

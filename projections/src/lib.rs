@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod cloud_event;
 pub mod config;
 pub mod database;
+mod failpoints;
 pub mod log_event;
 pub mod price_stream;
 pub mod prices;

@@ -16,6 +16,7 @@ use sqlx::postgres::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint;
+use crate::failpoints;
 use crate::prices;
 use crate::progress::{Progress, described};
 use crate::runner::pause;
@@ -113,6 +114,7 @@ impl PricePublisher {
         for acknowledgement in underway {
             acknowledgement.await?;
         }
+        failpoints::PRICES_PUBLISHED.reach();
         checkpoint::advance(&mut transaction, NAME, last).await?;
         transaction.commit().await?;
         Ok(Some(last))

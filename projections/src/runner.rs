@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::{self, Checkpoint};
+use crate::failpoints;
 use crate::progress::{Progress, RETRY_PAUSE, described};
 use crate::read_model::ReadModel;
 use crate::row;
@@ -184,8 +185,10 @@ async fn commit(
     }
     model.apply(&mut transaction, events).await?;
     checkpoint::advance(&mut transaction, model.name(), upto).await.map_err(Error::Checkpoint)?;
+    failpoints::APPLIED.reach();
     // A lost answer to the commit is an error here and no loss: the next read of the checkpoint tells.
     transaction.commit().await.map_err(Error::Checkpoint)?;
+    failpoints::COMMITTED.reach();
     Ok(Advanced::To(Checkpoint { position: upto, ..from }))
 }
 

@@ -17,6 +17,7 @@ use nsl_telemetry::Shutdown;
 use nsl_telemetry::readiness::Gate;
 
 use crate::config::RelayConfig;
+use crate::failpoints;
 use crate::job::{self, Job};
 use crate::metrics::Metrics;
 use crate::relay::{End, Relay};
@@ -73,6 +74,7 @@ impl Intake {
         self.gate.open();
         while let Some(message) = messages.next().await {
             let (intake, message) = (Arc::clone(self), message?);
+            failpoints::TAKEN.reach();
             self.shutdown.spawn("job", async move {
                 intake.hold(&message).await;
                 Ok::<(), Infallible>(())
@@ -141,8 +143,10 @@ impl Intake {
     async fn see_through(&self, job: &Job, mut watch: Watch) -> AckKind {
         let taken = Instant::now();
         let Some(end) = self.relay.follow(job, &mut watch.sightings).await else { return AckKind::Nak(None) };
+        failpoints::FOLLOWED.reach();
         match self.report(&job.order, &end).await {
             Some(recorded) => {
+                failpoints::REPORTED.reach();
                 self.metrics.reported(outcome(&end, &recorded), taken.elapsed());
                 AckKind::Ack
             }

@@ -9,6 +9,7 @@ use nsl_bus::consumer::messages;
 use nsl_bus::{Bus, Consumer, ConsumerDefinition, DriftPolicy};
 use tokio_util::sync::CancellationToken;
 
+use crate::failpoints;
 use crate::job::{Desk, Error};
 use crate::metrics::Metrics;
 use crate::parking;
@@ -64,6 +65,7 @@ impl Lane {
     }
 
     async fn settle(&self, message: &Message) {
+        failpoints::TAKEN.reach();
         let labels = [self.kind];
         self.metrics.jobs_in_flight.with_label_values(&labels).inc();
         let timer = self.metrics.job_seconds.with_label_values(&labels).start_timer();
@@ -72,10 +74,12 @@ impl Lane {
             Ok(done) => (AckKind::Ack, done.label()),
             Err(error) => self.put_off(message, &error).await,
         };
+        failpoints::REPORTED.reach();
         if let Err(error) = message.ack_with(settlement).await {
             // The bus delivers the job again, and its outcome is found recorded.
             tracing::warn!(kind = self.kind, %error, "job could not be settled");
         }
+        failpoints::SETTLED.reach();
         timer.observe_duration();
         self.metrics.jobs.with_label_values(&[self.kind, label]).inc();
         self.metrics.jobs_in_flight.with_label_values(&labels).dec();

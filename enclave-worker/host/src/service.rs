@@ -58,6 +58,7 @@ pub enum Error {
 
 /// Starts every task and returns; they end with the context's shutdown.
 pub async fn run(context: Context<Config>) -> Result<(), Error> {
+    nsl_telemetry::failpoint::register(&crate::failpoints::ALL);
     let config = &context.config;
     // Before a bus is waited for, perhaps for long.
     config.check()?;
