@@ -66,14 +66,14 @@ async fn nothing_acknowledged_is_lost_or_doubled_while_every_process_is_killed_i
 }
 
 /// Transfers that the log has as confirmed; `None` while the database is away.
-async fn confirmed(database: &PgPool) -> Option<usize> {
+pub(crate) async fn confirmed(database: &PgPool) -> Option<usize> {
     let query = "SELECT count(*) FROM events WHERE event_type = 'transfer-confirmed'";
     let count: i64 = sqlx::query_scalar(query).fetch_one(database).await.ok()?;
     usize::try_from(count).ok()
 }
 
 /// Every acknowledged command is in the log once, as its client heard, and led to its end once.
-async fn check_commands(database: &PgPool, heard: &Heard) {
+pub(crate) async fn check_commands(database: &PgPool, heard: &Heard) {
     for (results, end) in [(&heard.transfers, "transfer-confirmed"), (&heard.creations, "key-created")] {
         let requests: Vec<String> = results.iter().map(|result| result.command_id.to_string()).collect();
         // How many requests have this end, and how many such ends there are.
@@ -87,17 +87,22 @@ async fn check_commands(database: &PgPool, heard: &Heard) {
         assert_eq!(ended().await, (all, all), "{end}");
     }
     assert_eq!(log::faults(database).await, [""; 0]);
+    assert_eq!(lost_and_doubled(database, heard).await, (0, 0));
+}
+
+/// How many commands were acknowledged that the log does not have, and how many that it has twice.
+pub(crate) async fn lost_and_doubled(database: &PgPool, heard: &Heard) -> (usize, usize) {
     let receipts = log::receipts(database).await;
     let all: Vec<&CommandResult> = heard.transfers.iter().chain(&heard.creations).collect();
     let recorded = all.iter().filter(|result| log::holds(&receipts, result)).count();
     let distinct: BTreeSet<_> = all.iter().map(|result| (result.first_position, result.command_id)).collect();
     let (lost, doubled) = (all.len() - recorded, all.len() - distinct.len());
     println!("acknowledged {}, recorded {recorded}, lost {lost}, doubled {doubled}", all.len());
-    assert_eq!((lost, doubled), (0, 0));
+    (lost, doubled)
 }
 
 /// Balances add up to the datoshi: every transfer is on the chain once.
-async fn check_chain(system: &System, load: &Load, heard: &Heard) {
+pub(crate) async fn check_chain(system: &System, load: &Load, heard: &Heard) {
     let node = system.node();
     let transfers = u128::try_from(heard.transfers.len()).unwrap();
     assert_eq!(gas(&node, load.recipient).await, transfers * SENT_DATOSHI);
@@ -113,7 +118,7 @@ async fn check_chain(system: &System, load: &Load, heard: &Heard) {
 }
 
 /// The event stream is the log: sequence = position, no event missing, none twice, byte for byte.
-async fn check_stream(system: &System, database: &PgPool) {
+pub(crate) async fn check_stream(system: &System, database: &PgPool) {
     let head = log::head(database).await;
     let client = system.client().await;
     until("the log is published", async || (client.published_head().await.unwrap() >= head).then_some(()))

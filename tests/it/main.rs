@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and says what it skips and found"
 )]
 
+mod admin;
 mod append_only;
 mod bad_input;
 mod chain;
@@ -16,9 +17,12 @@ mod command_line;
 mod crashes;
 mod distribution;
 mod duplicates;
+mod failpoints;
 mod load;
 mod log;
 mod patience;
+mod processors;
+mod scale;
 mod story;
 mod system;
 mod wallets;

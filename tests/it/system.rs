@@ -39,7 +39,8 @@ struct Programs {
 }
 
 impl Programs {
-    fn from_environment() -> Option<Self> {
+    /// The services as a site has them, or with failpoints.
+    fn from_environment(services: &str) -> Option<Self> {
         let variable = |name: &str| {
             let value = std::env::var_os(name).map(PathBuf::from);
             if value.is_none() {
@@ -47,7 +48,7 @@ impl Programs {
             }
             value
         };
-        Some(Self { dev: variable("NSL_TEST_DEV")?, services: variable("NSL_TEST_BINARIES_DIR")? })
+        Some(Self { dev: variable("NSL_TEST_DEV")?, services: variable(services)? })
     }
 
     /// `cargo dev` for the site in `folder`.
@@ -76,7 +77,16 @@ pub(crate) struct System {
 impl System {
     /// A fresh system, ready; `None` (said aloud) when there are no programs to run.
     pub(crate) async fn start() -> Option<Self> {
-        let programs = Programs::from_environment()?;
+        Self::start_of("NSL_TEST_BINARIES_DIR").await
+    }
+
+    /// A fresh system whose processes can be made to die at named steps.
+    pub(crate) async fn start_with_failpoints() -> Option<Self> {
+        Self::start_of("NSL_TEST_FAILPOINT_BINARIES_DIR").await
+    }
+
+    async fn start_of(services: &str) -> Option<Self> {
+        let programs = Programs::from_environment(services)?;
         let turn = TURN.lock().await;
         let folder = tempfile::Builder::new().prefix("nsl-system-").tempdir().unwrap();
         let directory = SiteDirectory::at(folder.path());
@@ -195,6 +205,23 @@ impl System {
         assert!(output.status.success(), "read models differ from the log: {}", text(&output));
     }
 
+    /// The admin address of a service.
+    pub(crate) fn admin(&self, name: &str) -> String {
+        self.line(name).strip_prefix("http://").unwrap().to_owned()
+    }
+
+    /// A further process of a service with the site's configuration and some settings of its own. The runner knows
+    /// nothing of it.
+    pub(crate) fn further(&self, binary: &str, configuration: &str, settings: &[String]) -> Command {
+        let mut command = Command::new(self.programs.services.join(binary));
+        command.arg("--config").arg(self.directory.configuration(configuration));
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        command.current_dir(self.path()).stdin(Stdio::null());
+        command
+    }
+
     /// The names of all processes that the runner keeps running.
     pub(crate) fn processes(&self) -> BTreeSet<String> {
         let entries = std::fs::read_dir(self.directory.run()).into_iter().flatten().flatten();
@@ -212,8 +239,13 @@ impl System {
 
     /// Ends a process by a signal, and returns when the runner has started another one in its place.
     pub(crate) async fn end(&self, name: &str, by: Signal) {
+        self.replaced(name, async |ended| signal(ended, by)).await;
+    }
+
+    /// Has a process end, and returns when the runner has started another one in its place.
+    pub(crate) async fn replaced(&self, name: &str, end: impl AsyncFnOnce(u32)) {
         let ended = until("the process to end runs", async || self.identity(name)).await;
-        signal(ended.id, by);
+        end(ended.id).await;
         until("the ended process is started again", async || {
             self.identity(name).filter(|identity| *identity != ended)
         })
@@ -254,7 +286,7 @@ impl Drop for System {
     }
 }
 
-fn signal(id: u32, signal: Signal) {
+pub(crate) fn signal(id: u32, signal: Signal) {
     kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
 }
 

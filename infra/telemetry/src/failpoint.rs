@@ -2,7 +2,8 @@
 //! `failpoints`, which no distribution build has: without it, a step is an empty function and nothing can be armed.
 //!
 //! A test lists a process' points with `GET /failpoints` on its admin address and arms one with `PUT /failpoints/<name>`,
-//! whose body is an action of the `fail` crate: `return` dies at the next visit, `9*off->return` at the tenth.
+//! whose body is an action of the `fail` crate: `return` dies at the next visit, `9*off->return` at the tenth, `pause` rests
+//! there until the point is `off`.
 
 /// A step; its name is `<part>::<step>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,20 +38,37 @@ pub use live::{register, router};
 
 #[cfg(feature = "failpoints")]
 mod live {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Mutex, PoisonError};
 
     use axum::Router;
     use axum::extract::Path;
     use axum::http::StatusCode;
     use axum::routing::{get, put};
+    use tokio::runtime::{Handle, RuntimeFlavor};
 
     use super::Failpoint;
 
     static REGISTERED: Mutex<Vec<Failpoint>> = Mutex::new(Vec::new());
+    /// Whether any point was ever armed here; before that, a step costs nothing.
+    static IN_USE: AtomicBool = AtomicBool::new(false);
 
     impl Failpoint {
-        /// Dies here if the point is armed.
+        /// Dies, or rests, here if the point is armed so.
         pub fn reach(self) {
+            if !IN_USE.load(Ordering::Relaxed) {
+                return;
+            }
+            let is_shared = |runtime: Handle| runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
+            if Handle::try_current().is_ok_and(is_shared) {
+                // Other tasks go on while this one rests.
+                tokio::task::block_in_place(|| self.visit());
+            } else {
+                self.visit();
+            }
+        }
+
+        fn visit(self) {
             fail::fail_point!(self.0, |_| {
                 tracing::error!(failpoint = self.0, "dying as asked");
                 // No destructor and no shutdown runs: what was not made durable before is gone.
@@ -80,6 +98,7 @@ mod live {
         if !names().contains(&name.as_str()) {
             return (StatusCode::NOT_FOUND, format!("no failpoint {name}\n"));
         }
+        IN_USE.store(true, Ordering::Relaxed);
         match fail::cfg(name, &actions) {
             Ok(()) => (StatusCode::NO_CONTENT, String::new()),
             Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")),
