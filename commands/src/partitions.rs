@@ -30,7 +30,7 @@ const DRAIN_POLL: Duration = Duration::from_millis(20);
 pub(crate) struct Partitions {
     /// The leases' place.
     pub store: EventStore,
-    /// In the leases; no other process, and no earlier or later run of this one, has the same.
+    /// In the leases: `<configured name>/<run>`, so that no other run has the same.
     pub owner: String,
     /// How long a lease lasts without renewal.
     pub lease_ttl: Duration,
@@ -43,6 +43,8 @@ pub(crate) struct Partitions {
 /// The partitions of this processor.
 #[derive(Default)]
 struct Roster {
+    /// Whether earlier runs of this processor are known to be over.
+    has_begun: bool,
     held: HashMap<u16, Held>,
     /// Those that are being given back.
     leaving: HashMap<u16, Leaving>,
@@ -93,6 +95,11 @@ impl Partitions {
 
     /// One look at the leases: keeps them, drops what was lost, and moves towards the share.
     async fn settle(&self, roster: &mut Roster) -> Result<(), LeaseError> {
+        if !roster.has_begun {
+            // What an earlier run held need not wait for its expiry: a process that died is back at work at once.
+            self.store.supersede_processors(&self.owner).await?;
+            roster.has_begun = true;
+        }
         let share = self.store.join_processors(&self.owner, self.lease_ttl).await?;
         let ends = Instant::now() + self.lease_ttl;
         let renewed = self.store.renew_partitions(&self.owner, &roster.fences(), self.lease_ttl).await?;

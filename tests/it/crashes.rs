@@ -6,6 +6,7 @@ use futures::StreamExt as _;
 use nix::sys::signal::Signal;
 use nsl_client::EventFilter;
 use nsl_schemas::result::CommandResult;
+use nsl_schemas::streams;
 use sqlx::PgPool;
 
 use crate::chain::gas;
@@ -31,6 +32,9 @@ const PROCESSES: [&str; 10] = [
 /// The chain's only node is ended in good order: killed, it forgets the blocks of its last second, which a chain of
 /// several nodes gives back to it and this one cannot. What it said to be final would then never have been.
 const CHAIN: &str = "neo";
+/// Every stream that our processes make.
+const STREAMS: [&str; 6] =
+    [streams::COMMANDS, streams::RESULTS, streams::JOBS, streams::EVENTS, streams::PRICES, streams::TICKS];
 /// Commands that must be acknowledged, and transfers that must be confirmed, between two deaths.
 const PROGRESS: usize = 60;
 
@@ -57,6 +61,36 @@ async fn nothing_acknowledged_is_lost_or_doubled_while_every_process_is_killed_i
             "{name} ended by {signal}; {PROGRESS} further transfers confirmed after {:.1} s",
             ended.elapsed().as_secs_f32()
         );
+    }
+    let heard = load.stop().await;
+    check_commands(&database, &heard).await;
+    check_chain(&system, &load, &heard).await;
+    check_stream(&system, &database).await;
+    system.check_read_models();
+}
+
+/// Every stream is deleted in turn, as an operator may do by mistake: each is made again, and what it held that still
+/// matters comes again from the log and from clients.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_or_doubled_while_every_stream_is_deleted_in_turn() {
+    let Some(system) = System::start().await else { return };
+    let database = system.database();
+    let jetstream = async_nats::jetstream::new(system.bus().await);
+    let mut load = Load::start(&system).await;
+    for stream in STREAMS {
+        let (acknowledged, confirmed) = (load.acknowledged(), confirmed(&database).await.unwrap());
+        jetstream.delete_stream(stream).await.unwrap();
+        let deleted = std::time::Instant::now();
+        until(&format!("work goes on after the deletion of {stream}"), async || {
+            assert!(!load.has_failed(), "a client gave up after the deletion of {stream}");
+            jetstream.get_stream(stream).await.ok()?;
+            let goes_on = load.acknowledged() >= acknowledged + PROGRESS
+                && self::confirmed(&database).await? >= confirmed + PROGRESS;
+            goes_on.then_some(())
+        })
+        .await;
+        let after = deleted.elapsed().as_secs_f32();
+        println!("{stream} deleted; {PROGRESS} further transfers confirmed after {after:.1} s");
     }
     let heard = load.stop().await;
     check_commands(&database, &heard).await;

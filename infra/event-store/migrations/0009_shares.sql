@@ -50,6 +50,20 @@ BEGIN
     RETURNING l.partition, l.epoch;
 END $$;
 
+-- A run of a processor begins: its earlier runs, of the same name before the last `/`, are over, and what they held is
+-- free without waiting for its expiry. One that is not over is fenced off like any loser of a lease and joins anew.
+CREATE FUNCTION supersede_processors(holder text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    earlier text := regexp_replace(holder, '/[^/]*$', '');
+BEGIN
+    PERFORM FROM log_head h WHERE h.log_id = 1 FOR UPDATE;
+    UPDATE partition_lease l SET owner = NULL, expires_at = NULL, epoch = l.epoch + 1
+     WHERE regexp_replace(l.owner, '/[^/]*$', '') = earlier AND l.owner <> holder;
+    LOCK TABLE processors IN EXCLUSIVE MODE;
+    DELETE FROM processors p WHERE regexp_replace(p.owner, '/[^/]*$', '') = earlier AND p.owner <> holder;
+END $$;
+
 GRANT SELECT ON processors TO nsl_writer, nsl_reader;
-REVOKE ALL ON FUNCTION join_processors, leave_processors, claim_partitions FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION join_processors, leave_processors, claim_partitions TO nsl_writer;
+REVOKE ALL ON FUNCTION join_processors, leave_processors, supersede_processors, claim_partitions FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION join_processors, leave_processors, supersede_processors, claim_partitions TO nsl_writer;

@@ -93,6 +93,15 @@ impl EventStore {
         Ok(Share { processors: bounded(processors), rank: bounded(rank) })
     }
 
+    /// Says that a run of a processor begins: earlier runs of the same name, which is the owner's before its last `/`, are
+    /// over, and their partitions are free at once.
+    pub async fn supersede_processors(&self, owner: &str) -> Result<(), LeaseError> {
+        check_owner(owner)?;
+        let query = sqlx::query("SELECT supersede_processors($1)").bind(owner);
+        answer(query.execute(&self.appender)).await.map_err(unavailable("superseding earlier runs"))?;
+        Ok(())
+    }
+
     /// Says that the owner ends, so that the others' shares grow.
     pub async fn leave_processors(&self, owner: &str) -> Result<(), LeaseError> {
         check_owner(owner)?;

@@ -90,6 +90,28 @@ async fn processors_learn_their_place_until_they_leave_or_are_not_heard_of() {
 }
 
 #[tokio::test]
+async fn a_run_supersedes_the_earlier_runs_of_its_name_and_no_others() {
+    with_log(async |database| {
+        let store = database.store().await;
+        let earlier = store.take_partitions("one/1", &[1], LONG).await.unwrap();
+        let others = [("one/two/1", 2), ("one more/1", 3)];
+        for (owner, partition) in others {
+            store.take_partitions(owner, &[partition], LONG).await.unwrap();
+            store.join_processors(owner, LONG).await.unwrap();
+        }
+        store.join_processors("one/1", LONG).await.unwrap();
+
+        store.supersede_processors("one/2").await.unwrap();
+        assert_eq!(store.join_processors("one/2", LONG).await.unwrap().processors, 3);
+        let refused = store.append(&[command(earlier[0], "acme.one", 0, 1)]).await.unwrap_err();
+        assert!(matches!(refused, AppendError::Refused(refusal) if refusal.lost == earlier));
+        let claimed = store.claim_partitions("one/2", &[], 64, LONG).await.unwrap();
+        assert_eq!(claimed.len(), 62, "all but the others' two");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn processors_that_join_at_once_do_not_wait_for_each_other() {
     with_log(async |database| {
         let store = database.store().await;
