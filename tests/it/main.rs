@@ -13,6 +13,7 @@ mod admin;
 mod append_only;
 mod bad_input;
 mod chain;
+mod cluster;
 mod command_line;
 mod crashes;
 mod distribution;

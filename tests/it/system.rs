@@ -71,6 +71,8 @@ pub(crate) struct System {
     programs: Programs,
     /// What the runner says about the site: endpoints by label.
     lines: BTreeMap<String, String>,
+    /// Another bus than the site's own, once the services were moved to it.
+    bus: Option<String>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -96,7 +98,8 @@ impl System {
         runner.args(["up", "--foreground"]).stdout(output.try_clone().unwrap()).stderr(output);
         let runner = runner.spawn().unwrap();
         let folder = Some(folder);
-        let mut system = Self { runner, folder, directory, programs, lines: BTreeMap::new(), _turn: turn };
+        let mut system =
+            Self { runner, folder, directory, programs, lines: BTreeMap::new(), bus: None, _turn: turn };
         system.lines = system.await_ready().await;
         Some(system)
     }
@@ -158,7 +161,37 @@ impl System {
     fn bus_access(&self) -> (Credentials, String) {
         let (user_info, server) = self.line("nats").strip_prefix("nats://").unwrap().split_once('@').unwrap();
         let (user, password) = user_info.split_once(':').unwrap();
-        (Credentials { user: user.into(), password: password.into() }, format!("nats://{server}"))
+        let server = self.bus.clone().unwrap_or_else(|| format!("nats://{server}"));
+        (Credentials { user: user.into(), password: password.into() }, server)
+    }
+
+    /// A file that the site was configured with.
+    pub(crate) fn configuration(&self, file: &str) -> PathBuf {
+        self.directory.configuration(file)
+    }
+
+    /// Moves every service to another bus by their configurations, which they read at their next start. Whoever connects
+    /// for a test from here on goes to the first of the servers.
+    pub(crate) async fn move_to_bus(&mut self, servers: &[String], replicas: usize) {
+        self.bus = servers.first().cloned();
+        for name in ["commands", "projections", "enclave-host", "chain-relay", "price-sources"] {
+            let file = self.configuration(&format!("{name}.toml"));
+            let text = std::fs::read_to_string(&file).unwrap();
+            let own = |line: &&str| line.starts_with("url = \"nats://");
+            let old = text.lines().find(own).unwrap();
+            let new = format!("replicas = {replicas}\nurl = \"{}\"", servers.join(","));
+            let mut text = text.replace(old, &new);
+            if name == "projections" {
+                text = [text, format!("\n[streams]\nreplicas = {replicas}\n")].concat();
+            }
+            std::fs::write(&file, text).unwrap();
+            self.end(name, Signal::SIGTERM).await;
+        }
+        let admins: Vec<String> =
+            ["commands", "projections", "enclave-host", "chain-relay"].map(|name| self.admin(name)).into();
+        for admin in admins {
+            until("a moved service is ready", async || crate::admin::get(&admin, "/readyz").await).await;
+        }
     }
 
     /// The database, with the rights that the services have.
