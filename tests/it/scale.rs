@@ -10,7 +10,10 @@ use futures::StreamExt as _;
 use futures::future::join_all;
 use nix::sys::signal::Signal;
 use nsl_client::Client;
+use nsl_client::authority::{self, GrantTerms};
 use nsl_client::prepared::Prepared;
+use nsl_schemas::command::authority::AUTHORITY_ID;
+use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::result::CommandResult;
 use nsl_schemas::token::AggregateId;
 use tokio::task::JoinHandle;
@@ -30,6 +33,8 @@ const AGGREGATES_A_SENDER: usize = 24;
 const ROUND: Duration = Duration::from_millis(100);
 /// A step that a processor stands at, with decided commands in its hands, while it is stopped.
 const DECIDED: &str = "processor::decided";
+/// Newcomers, each granted and at work at once.
+const GRANTS: usize = 12;
 /// The lease of a local site's processors.
 const LEASE: Duration = Duration::from_secs(5);
 
@@ -198,6 +203,38 @@ async fn stop_past_leases(first: &str, second: &Processor, third: &Processor) ->
     admin::arm(&third.admin, DECIDED, "off").await;
     until_held(&[first, &second.admin, &third.admin], &[22, 21, 21]).await;
     admin::metric(&third.admin, "nsl_append_conflicts_total", "lost").await.unwrap()
+}
+
+/// A grant that one processor committed counts at once at the others: nobody who was just let in is turned away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_counts_at_every_processor_from_its_result_on() {
+    let Some(system) = System::start().await else { return };
+    let other = Processor::start(&system, "commands-2");
+    until_held(&[&system.admin("commands"), &other.admin], &[32, 32]).await;
+    let (genesis, root, developer) = (system.genesis(), system.key("demo-root"), system.client().await);
+    for number in 0..GRANTS {
+        let [high, low] = [Uuid::now_v7(), Uuid::now_v7()].map(Uuid::into_bytes);
+        let issuer = SigningKey::from_seed(&[high, low].concat().try_into().unwrap());
+        let terms = GrantTerms {
+            key: issuer.public(),
+            label: format!("newcomer {number}"),
+            scopes: vec![authority::parse_scope("wallet/*/create").unwrap()],
+            not_before_ms: genesis.created_at_ms,
+            expires_at_ms: u64::from(u32::MAX) * 1000,
+        };
+        let newcomer = system.client_of(issuer).await;
+        let grant = authority::grant(&genesis, developer.tenant(), terms, &root).unwrap();
+        let subject =
+            developer.subject("authority", &AggregateId::parse(AUTHORITY_ID).unwrap(), "grant").unwrap();
+        developer.send(&developer.prepare(&subject, &grant).unwrap()).await.unwrap();
+        // Several wallets, so that each processor has some of them.
+        let creations = (0..SENDERS).map(|_| async {
+            let id = wallets::fresh_id();
+            let command = newcomer.prepare_create_wallet(Uuid::now_v7(), &id, &wallets::policy(&newcomer));
+            newcomer.send(&command.unwrap()).await.unwrap();
+        });
+        join_all(creations).await;
+    }
 }
 
 async fn timed<T>(what: &str, work: impl Future<Output = T>) -> T {

@@ -145,9 +145,14 @@ impl System {
 
     /// A connection of its own as the developer.
     pub(crate) async fn client(&self) -> Client {
+        self.client_of(self.key("developer")).await
+    }
+
+    /// A connection of its own as another issuer.
+    pub(crate) async fn client_of(&self, issuer: SigningKey) -> Client {
         let (credentials, server) = self.bus_access();
         let options = Options::new(server, Tenant::parse(TENANT).unwrap())
-            .issued_by(self.key("developer"))
+            .issued_by(issuer)
             .authenticated_as(credentials);
         Client::connect(Options { answer_timeout: ANSWER_TIMEOUT, ..options }).await.unwrap()
     }

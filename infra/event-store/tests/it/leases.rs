@@ -114,11 +114,11 @@ async fn a_run_supersedes_the_earlier_runs_of_its_name_and_no_others() {
 #[tokio::test]
 async fn processors_that_join_at_once_do_not_wait_for_each_other() {
     with_log(async |database| {
-        let store = database.store().await;
+        let stores = [database.store().await, database.store().await, database.store().await];
         let short = Duration::from_millis(1);
         let mut joins = tokio::task::JoinSet::new();
         for at in 0..400 {
-            let (store, owner) = (store.clone(), format!("processor {}", at % 8));
+            let (store, owner) = (stores[at % 3].clone(), format!("processor {}", at % 8));
             joins.spawn(async move { store.join_processors(&owner, short).await.unwrap() });
         }
         for Share { processors, rank } in joins.join_all().await {
