@@ -42,7 +42,7 @@ pub(crate) enum Error {
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     state: RwLock<State>,
-    refreshed: Mutex<Option<Instant>>,
+    refreshes_paid_until: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -72,14 +72,15 @@ impl Directory {
         *reached = position.max(*reached);
     }
 
-    /// Whether the last refresh was at least `interval` ago; then the next one begins now.
-    pub(crate) fn begin_refresh(&self, now: Instant, interval: Duration) -> bool {
-        let mut refreshed = self.refreshed.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = refreshed.is_none_or(|last| now.duration_since(last) >= interval);
-        if is_due {
-            *refreshed = Some(now);
+    /// Whether a refresh may begin now: one an `interval` in the long run, and `burst` of them at once after a rest.
+    pub(crate) fn begin_refresh(&self, now: Instant, interval: Duration, burst: u32) -> bool {
+        let mut paid_until = self.refreshes_paid_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = paid_until.map_or(now, |paid_until| paid_until.max(now));
+        let may_begin = from.duration_since(now) < interval * burst;
+        if may_begin {
+            *paid_until = Some(from + interval);
         }
-        is_due
+        may_begin
     }
 
     /// Takes in the next event of its aggregate type; events of other types and repeats change nothing.

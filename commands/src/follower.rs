@@ -11,8 +11,10 @@ use crate::directory::{self, Directory};
 
 /// Events read at once.
 const PAGE_EVENTS: u32 = 500;
-/// Shortest time between two catch-ups for commands that would be refused.
+/// Catch-ups for commands that would be refused, in the long run: a flood of them costs fifty a second.
 const REFRESH_INTERVAL: Duration = Duration::from_millis(20);
+/// And so many at once: more newcomers than begin their work within a moment.
+const REFRESH_BURST: u32 = 50;
 
 /// Why the directory could not follow the log.
 #[derive(Debug, thiserror::Error)]
@@ -54,10 +56,10 @@ pub(crate) async fn catch_up(reader: &EventReader, directory: &Directory) -> Res
     Ok(())
 }
 
-/// Catches up, unless that was done a moment ago: unauthorised commands may come in floods. So a grant counts at every
-/// processor [`REFRESH_INTERVAL`] after its commit, and at once where no such flood is under way.
+/// Catches up, unless that is done all the time: unauthorised commands may come in floods. So a grant counts at every
+/// processor from its commit on, and [`nsl_event_store::POLL_INTERVAL`] later at most while such a flood is under way.
 pub(crate) async fn refresh(reader: &EventReader, directory: &Directory) -> Result<(), Error> {
-    if directory.begin_refresh(Instant::now(), REFRESH_INTERVAL) {
+    if directory.begin_refresh(Instant::now(), REFRESH_INTERVAL, REFRESH_BURST) {
         catch_up(reader, directory).await?;
     }
     Ok(())
