@@ -79,7 +79,8 @@ fn external_violation(package: &Package, dependency: &Dependency) -> Option<Stri
 
 /// A normal dependency that switches on what is kept out would carry it into distribution builds.
 fn feature_violation(package: &Package, dependency: &Dependency) -> Option<String> {
-    if dependency.kind.as_deref() == Some("dev") || LEAVES.contains(&package.name.as_str()) {
+    let is_ours = LAW.iter().any(|rule| rule.package == dependency.name);
+    if !is_ours || dependency.kind.as_deref() == Some("dev") || LEAVES.contains(&package.name.as_str()) {
         return None;
     }
     let is_kept_out = |feature: &&String| KEPT_OUT.iter().any(|one| one.feature == *feature);
@@ -162,6 +163,7 @@ mod tests {
             ("nsl-projections", None, json!({"failpoints": ["nsl-telemetry/failpoints"]}), true),
             ("nsl-projections", None, json!({"default": ["failpoints"]}), false),
             ("nsl-cli", None, json!({"failpoints": []}), false),
+            ("nsl-telemetry", Some(uses("fail", None, &["failpoints"])), json!({}), true),
             ("nsl-projections", Some(uses("nsl-telemetry", None, &["failpoints"])), json!({}), false),
             ("nsl-tests", Some(uses("nsl-verify", None, &["development"])), json!({}), true),
             ("nsl-client", Some(uses("nsl-verify", None, &["development"])), json!({}), false),
