@@ -7,7 +7,9 @@ mod answers;
 mod batch;
 mod clock;
 mod config;
+mod consumer;
 pub mod directory;
+mod failpoints;
 mod follower;
 mod genesis;
 pub mod intake;
@@ -17,6 +19,7 @@ pub mod ports;
 pub mod processor;
 mod reactor;
 mod service;
+mod tenure;
 
 pub use config::Config;
 pub use service::run;

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use async_nats::jetstream::Message;
 use nsl_event_store::{
     AppendError, Appended, CommandAppend, EventStore, Filter, LoadError, Page, ReadError, Receipt,
 };
@@ -51,12 +50,19 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// Tells readers of the log that it goes on.
     fn head(&self, head: u64) -> impl Future<Output = ()> + Send;
+
+    /// Returns when everything said has arrived.
+    #[cfg(feature = "failpoints")]
+    fn flush(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// A message that waits for its acknowledgement.
 pub trait Delivery: Send + Sync + 'static {
     /// Whether the bus delivered it before, so that it may be in the log already.
     fn is_repeat(&self) -> bool;
+
+    /// Whether its partition is certainly still held. Where it is not, another processor answers it.
+    fn is_held(&self) -> bool;
 
     /// Takes it off the bus. When that fails it comes again, and is answered from its receipt.
     fn acknowledge(&self) -> impl Future<Output = Result<(), async_nats::Error>> + Send;
@@ -87,12 +93,3 @@ impl Log for EventStore {
     }
 }
 
-impl Delivery for Message {
-    fn is_repeat(&self) -> bool {
-        self.info().is_ok_and(|info| info.delivered > 1)
-    }
-
-    async fn acknowledge(&self) -> Result<(), async_nats::Error> {
-        self.ack().await
-    }
-}

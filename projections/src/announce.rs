@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::cloud_event;
+use crate::failpoints;
 use crate::fault::{Fault, Pace, caught};
 use crate::feed::Feed;
 use crate::progress::Progress;
@@ -203,7 +204,9 @@ impl Announcer {
         let outcome = if messages.is_empty() {
             Outcome::Published
         } else {
-            self.bus.publish_run_at_sequence(EVENTS, messages, first).await?
+            let outcome = self.bus.publish_run_at_sequence(EVENTS, messages, first).await?;
+            failpoints::ANNOUNCED.reach();
+            outcome
         };
         match (outcome, refused) {
             (Outcome::Gap { .. }, _) => Ok(false),

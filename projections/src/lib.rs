@@ -8,6 +8,7 @@ pub mod cloud_event;
 pub mod config;
 mod copy;
 pub mod database;
+mod failpoints;
 pub mod fault;
 mod feed;
 pub mod inventory;

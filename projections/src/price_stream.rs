@@ -19,6 +19,7 @@ use nsl_schemas::{canonical, subject};
 use sqlx::postgres::PgPool;
 use tokio_util::sync::CancellationToken;
 
+use crate::failpoints;
 use crate::fault::{Fault, Pace, caught};
 use crate::prices;
 use crate::progress::Progress;
@@ -161,7 +162,9 @@ impl PricePublisher {
             };
             let count = rounds.len();
             let messages = rounds.into_iter().map(message).collect();
-            match self.bus.publish_run_at_sequence(PRICES, messages, published.sequence + 1).await? {
+            let outcome = self.bus.publish_run_at_sequence(PRICES, messages, published.sequence + 1).await?;
+            failpoints::PRICES_PUBLISHED.reach();
+            match outcome {
                 Outcome::Published | Outcome::AlreadyThere => {}
                 Outcome::Gap { .. } => return Ok(()),
             }

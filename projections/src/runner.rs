@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::builds::{self, Build, State};
 use crate::database::Database;
+use crate::failpoints;
 use crate::fault::{Fault, Pace, caught, described};
 use crate::feed::Feed;
 use crate::progress::Progress;
@@ -327,8 +328,10 @@ async fn try_commit(
     let applied = caught((definition.apply)(&mut transaction, events, existing)).await;
     applied.unwrap_or_else(|message| Err(row::Error::Panicked { message })).map_err(Error::Rows)?;
     builds::advance(&mut transaction, definition, from.state, upto).await.map_err(Error::Checkpoint)?;
+    failpoints::APPLIED.reach();
     // A lost answer to the commit is an error here and no loss: the next read of the checkpoint tells.
     transaction.commit().await.map_err(Error::Checkpoint)?;
+    failpoints::COMMITTED.reach();
     Ok(Advanced::To(Build { position: upto, ..from }))
 }
 

@@ -50,6 +50,7 @@ struct Connections {
 
 /// Starts everything; the tasks run until the shutdown.
 pub async fn run(context: Context<Config>) -> Result<(), Error> {
+    nsl_telemetry::failpoint::register(&crate::failpoints::ALL);
     let stop = context.shutdown.token().clone();
     let connected = tokio::select! {
         () = stop.cancelled() => return Ok(()),

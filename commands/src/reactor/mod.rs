@@ -29,6 +29,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::directory::Directory;
+use crate::failpoints;
 use crate::metrics::CommandMetrics;
 use deadlines::Fired;
 pub(crate) use memory::migrate;
@@ -173,6 +174,9 @@ impl Reactor {
         let is_live = page.position > replay_until;
         memory.record(&reached, page.position, is_live.then_some(self.republish_after)).await?;
         if is_live {
+            if !reached.is_empty() {
+                failpoints::REACTOR_REMEMBERED.reach();
+            }
             self.publish(preparer, &reached, &page.events).await?;
         }
         let lag = i64::try_from(page.head.saturating_sub(page.position)).unwrap_or(i64::MAX);
@@ -266,6 +270,7 @@ impl Reactor {
         }
         for acknowledgement in acknowledgements {
             acknowledgement.await?;
+            failpoints::REACTOR_PUBLISHED.reach();
         }
         Ok(())
     }

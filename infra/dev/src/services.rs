@@ -111,6 +111,12 @@ pub(crate) static CLI: Service = Service {
     kind: Kind::Service,
 };
 
+/// Those that tests can make die at named steps.
+pub(crate) fn with_failpoints() -> impl Iterator<Item = &'static Service> + Clone {
+    const NAMES: [&str; 4] = [COMMANDS, "projections", "enclave-host", "chain-relay"];
+    SERVICES.iter().filter(|service| NAMES.contains(&service.name))
+}
+
 /// What a local site is built from: the services and the command line, but for this program itself.
 pub(crate) fn built() -> impl Iterator<Item = &'static Service> + Clone {
     SERVICES.iter().filter(|service| service.kind != Kind::Replayer).chain([&CLI])

@@ -30,7 +30,7 @@ pub use command::{CommandAppend, Fence, NewEvent};
 pub use event_page::{CommandView, EventPage, EventView};
 pub use group_commit::{GroupCommit, MAX_QUEUED_BYTES, MAX_QUEUED_COMMANDS};
 pub use hash::{HashedEvent, command_hash, content_hash};
-pub use lease::{Lease, LeaseError, MAX_LEASE_TTL, MAX_OWNER_BYTES, PARTITIONS};
+pub use lease::{Lease, LeaseError, MAX_LEASE_TTL, MAX_OWNER_BYTES, PARTITIONS, Share};
 pub use limits::{
     InvalidBatch, MAX_ANSWER_BYTES, MAX_BATCH_BYTES, MAX_COMMANDS_PER_BATCH, MAX_ENVELOPE_BYTES,
     MAX_EVENTS_PER_COMMAND, MAX_METADATA_BYTES, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES,

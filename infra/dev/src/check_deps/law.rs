@@ -26,11 +26,33 @@ pub(super) const LEAVES: [&str; 3] = ["nsl-dev", "nsl-tests", "nsl-load"];
 /// Real services for tests: any crate may use it as a dev-dependency, only the leaves otherwise.
 pub(super) const TEST_SUPPORT: &str = "nsl-local-services";
 
-/// Software security module and development trust root: never in a distribution binary.
-pub(super) const DEVELOPMENT_FEATURE: &str = "development";
-/// The crates that may have the feature; the leaves may switch it on.
-pub(super) const DEVELOPMENT_CRATES: [&str; 6] =
-    ["nsl-cli", "nsl-client", "nsl-commands", "nsl-enclave-host", "nsl-enclave-worker", "nsl-verify"];
+/// A cargo feature that no distribution binary has.
+#[derive(Debug)]
+pub(super) struct KeptOut {
+    pub(super) feature: &'static str,
+    /// The crates that may have it; the leaves may switch it on.
+    pub(super) crates: &'static [&'static str],
+}
+
+pub(super) const KEPT_OUT: [KeptOut; 2] = [
+    // Software security module and development trust root.
+    KeptOut {
+        feature: "development",
+        crates: &[
+            "nsl-cli",
+            "nsl-client",
+            "nsl-commands",
+            "nsl-enclave-host",
+            "nsl-enclave-worker",
+            "nsl-verify",
+        ],
+    },
+    // Steps at which tests make a process die.
+    KeptOut {
+        feature: "failpoints",
+        crates: &["nsl-chain-relay", "nsl-commands", "nsl-enclave-host", "nsl-projections", "nsl-telemetry"],
+    },
+];
 
 /// The enclave reaches the world through its channel alone.
 pub(super) const ENCLAVE_CRATES: [&str; 6] =
