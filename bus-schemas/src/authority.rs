@@ -219,7 +219,8 @@ impl Statement for IssuerGrant {
 }
 
 /// Verbs by which services of ours report what happened; only grants of the system tenant allow them.
-pub const SERVICE_VERBS: [&str; 3] = ["record-outcome", "record-confirmation", "record-expiry"];
+pub const SERVICE_VERBS: [&str; 4] =
+    ["record-outcome", "record-confirmation", "record-expiry", "expire-request"];
 
 impl IssuerGrant {
     /// Whether the grant lets its key issue `subject`, times aside.

@@ -92,6 +92,7 @@ error_codes! {
     TRANSFER_INVALID = "transfer_invalid", Rejected;
     TOO_MANY_OPEN_TRANSFERS = "too_many_open_transfers", Conflict;
     TRANSFER_UNKNOWN = "transfer_unknown", Rejected;
+    DEADLINE_NOT_PASSED = "deadline_not_passed", Rejected;
     FEED_EXISTS = "feed_exists", Rejected;
     FEED_UNKNOWN = "feed_unknown", Rejected;
     FEED_RULES_INVALID = "feed_rules_invalid", Rejected;
@@ -105,6 +106,8 @@ error_codes! {
     WORKER_COMMAND_INVALID = "worker_command_invalid", Rejected;
     NOT_FOUND = "not_found", Rejected;
     QUERY_INVALID = "query_invalid", Rejected;
+    PROJECTION_FAILED = "projection_failed", Unavailable;
+    PROJECTION_PARKED = "projection_parked", Unavailable;
     NODE_REJECTED = "node_rejected", Rejected;
 }
 

@@ -31,6 +31,11 @@ pub fn report_command_id(job_id: Uuid) -> Uuid {
     Uuid::new_v5(&job_id, b"report")
 }
 
+/// The id of the command that a process sends at a step of `request_id`'s life; sent again, it is the same command.
+pub fn process_command_id(request_id: Uuid, process: &str, step: &str) -> Uuid {
+    Uuid::new_v5(&request_id, format!("process/{process}/{step}").as_bytes())
+}
+
 /// Hex digits of a worker's id: 128 bits, as many as a UUID's.
 const WORKER_ID_DIGITS: usize = 32;
 

@@ -136,7 +136,7 @@ pub struct SigningRequest {
     pub id: Uuid,
     /// Whose wallet.
     pub wallet: AggregateId,
-    /// `requested`, `signed` or `refused`.
+    /// `requested`, `signed`, `refused` or `expired`: no worker signed it in time.
     pub status: String,
     /// The asset, `0x…`.
     pub asset: String,
@@ -198,17 +198,49 @@ pub struct Price {
     pub position: u64,
 }
 
+/// How a projection gets on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum ProjectionState {
+    /// It has not begun.
+    #[default]
+    Starting,
+    /// It follows the log.
+    Running,
+    /// Its version is being built; questions are answered from an earlier one, if there is one.
+    Building,
+    /// A database or the bus does not answer; it is tried again.
+    Waiting,
+    /// An event cannot be applied. It stays before that event.
+    Failed,
+    /// An event was written by a newer build. It stays before that event.
+    Parked,
+}
+
 /// How far a projection is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProjectionStatus {
     /// Its name.
     pub name: String,
+    /// The version of its read model that this process follows.
+    pub version: u32,
+    /// How it gets on.
+    pub state: ProjectionState,
     /// The last position it holds.
     pub position: u64,
     /// The log's head.
     pub head: u64,
-    /// Why it stopped, if it did.
+    /// Age of the oldest event that it does not hold.
+    pub seconds_behind: u64,
+    /// Events applied lately.
+    pub events_per_second: u64,
+    /// The position of the build that will take its place, while there is one.
+    pub building: Option<u64>,
+    /// The code of what stopped it; see [`crate::errors`].
+    pub code: Option<String>,
+    /// Why it does not get on, if so.
     pub error: Option<String>,
 }
 

@@ -9,7 +9,7 @@ use nsl_domain::decision::{Order, Recorded, Rejection};
 use nsl_domain::price_feed::PriceFeed;
 use nsl_domain::wallet::Wallet;
 use nsl_domain::worker::Worker;
-use nsl_event_store::{EventReader, LoadError, RecordedEvent, fold_events};
+use nsl_event_store::{EventStore, LoadError, RecordedEvent, SNAPSHOT_EVERY, fold_events};
 use nsl_schemas::canonical;
 use nsl_schemas::command::Command;
 use nsl_schemas::event::WireEvent;
@@ -61,15 +61,20 @@ pub fn aggregate_type(command: &Command) -> &'static str {
 }
 
 impl Versioned {
-    /// Loads an aggregate from its stream.
-    pub async fn load(reader: &EventReader, key: &StreamKey) -> Result<Self, LoadError> {
-        let id = &key.aggregate_id;
+    /// Loads an aggregate from its snapshot and its stream.
+    pub async fn load(store: &EventStore, key: &StreamKey) -> Result<Self, LoadError> {
+        macro_rules! load {
+            ($aggregate:ty, $variant:path) => {{
+                let version = <$aggregate>::STATE_VERSION;
+                loaded(store.load_snapshotted(&key.aggregate_id, Recorded::decode, version).await?, $variant)
+            }};
+        }
         let (state, version) = match key.aggregate_type {
-            Authority::TYPE => loaded(reader.load_aggregate(id, Recorded::decode).await?, State::Authority),
-            PriceFeed::TYPE => loaded(reader.load_aggregate(id, Recorded::decode).await?, State::PriceFeed),
-            Worker::TYPE => loaded(reader.load_aggregate(id, Recorded::decode).await?, State::Worker),
+            Authority::TYPE => load!(Authority, State::Authority),
+            PriceFeed::TYPE => load!(PriceFeed, State::PriceFeed),
+            Worker::TYPE => load!(Worker, State::Worker),
             // `aggregate_type` above names no other.
-            _ => loaded(reader.load_aggregate(id, Recorded::decode).await?, State::Wallet),
+            _ => load!(Wallet, State::Wallet),
         };
         Ok(Self { version, state })
     }
@@ -83,6 +88,21 @@ impl Versioned {
             _ => folded(events, State::Wallet)?,
         };
         Ok(Self { version, state })
+    }
+
+    /// Offers a committed state to be kept when its stream has grown by enough since `before`: states in memory are
+    /// never loaded, and their streams grow the longest.
+    pub fn keep(&self, store: &EventStore, key: &StreamKey, before: u64) {
+        if self.version / SNAPSHOT_EVERY == before / SNAPSHOT_EVERY {
+            return;
+        }
+        let (id, version) = (&key.aggregate_id, self.version);
+        match &self.state {
+            State::Authority(state) => store.offer_snapshot(id, version, Authority::STATE_VERSION, &**state),
+            State::PriceFeed(state) => store.offer_snapshot(id, version, PriceFeed::STATE_VERSION, &**state),
+            State::Wallet(state) => store.offer_snapshot(id, version, Wallet::STATE_VERSION, &**state),
+            State::Worker(state) => store.offer_snapshot(id, version, Worker::STATE_VERSION, &**state),
+        }
     }
 
     /// An aggregate without events.

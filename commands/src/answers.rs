@@ -61,6 +61,13 @@ impl Outbox for Answers {
     async fn head(&self, head: u64) {
         self.send(subject::HEAD.to_owned(), head.to_string().into()).await;
     }
+
+    #[cfg(feature = "failpoints")]
+    async fn flush(&self) {
+        if let Err(error) = self.client.flush().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "answers may not have been sent");
+        }
+    }
 }
 
 /// What a resend of a committed command hears: the first answer, or that the id is taken.

@@ -32,6 +32,19 @@ pub(crate) struct Leased {
     pub fence: Fence,
 }
 
+/// What decisions are given apart from command and state.
+#[derive(Debug)]
+pub(crate) struct Known<'a> {
+    /// Event 1.
+    pub genesis: &'a Arc<Genesis>,
+    /// Grants and workers.
+    pub directory: &'a Directory,
+    /// How long workers have to sign a transfer.
+    pub signing_ms: u64,
+    /// Unix ms.
+    pub now_ms: u64,
+}
+
 /// Decided commands, with the states that their decisions lead to.
 #[derive(Debug)]
 pub(crate) struct Batch<D> {
@@ -67,15 +80,14 @@ impl<D> Batch<D> {
         &mut self,
         taken: Taken<D>,
         command: Command,
-        genesis: &Arc<Genesis>,
-        directory: &Directory,
-        now_ms: u64,
+        known: &Known<'_>,
     ) {
         let key = stream_key(&taken.incoming, &command);
         let leased =
             self.states.get(&key).expect("the processor loads every addressed aggregate before it decides");
         let before = leased.state.version;
-        let order = order(&taken.incoming, command, genesis, directory, now_ms);
+        let order = order(&taken.incoming, command, known);
+        let now_ms = known.now_ms;
         let (append, answer) = match leased.state.decide(order).await {
             Ok((events, after)) => {
                 let decided = accepted(&taken, &key, before, after.version, events, now_ms);
@@ -96,16 +108,10 @@ pub(crate) fn stream_key(incoming: &Incoming, command: &Command) -> StreamKey {
     StreamKey { aggregate_type: aggregate_type(command), aggregate_id: incoming.subject.stream_id() }
 }
 
-fn order(
-    incoming: &Incoming,
-    body: Command,
-    genesis: &Arc<Genesis>,
-    directory: &Directory,
-    now_ms: u64,
-) -> Order<Command> {
+fn order(incoming: &Incoming, body: Command, known: &Known<'_>) -> Order<Command> {
     let worker_is_registered = match &body {
         Command::Wallet(wallet) => match &**wallet {
-            WalletCommand::RecordOutcome(command) => directory.has_worker(&command.outcome.worker),
+            WalletCommand::RecordOutcome(command) => known.directory.has_worker(&command.outcome.worker),
             _ => false,
         },
         Command::Authority(_) | Command::PriceFeed(_) | Command::Worker(_) => false,
@@ -116,9 +122,13 @@ fn order(
         command_id: incoming.signed.envelope.command_id,
         request_sha256: incoming.request_sha256,
         issued_at_ms: incoming.signed.envelope.issued_at_ms,
-        now_ms,
+        now_ms: known.now_ms,
         body,
-        facts: Facts { genesis: Arc::clone(genesis), worker_is_registered },
+        facts: Facts {
+            genesis: Arc::clone(known.genesis),
+            worker_is_registered,
+            signing_ms: known.signing_ms,
+        },
     }
 }
 

@@ -19,8 +19,11 @@ pub struct Config {
     pub log: LogConfig,
     /// Intake and decisions.
     pub processor: ProcessorConfig,
-    /// Events to jobs.
+    /// Events to jobs and deadlines.
     pub reactor: ReactorConfig,
+    /// Who signs the reactor's commands.
+    #[serde(default)]
+    pub issuer: IssuerConfig,
 }
 
 /// `[log]`.
@@ -49,6 +52,16 @@ pub struct ProcessorConfig {
     pub cache_aggregates_max: std::num::NonZeroUsize,
     /// Of one tenant.
     pub tenant_commands_per_second: std::num::NonZeroU32,
+    /// From the request of a transfer to its expiry without a signature.
+    pub signing_deadline_ms: u64,
+}
+
+/// `[issuer]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerConfig {
+    /// A file with an `SU…` seed; a process that may become the reactor needs one.
+    pub seed_file: Option<PathBuf>,
 }
 
 /// `[reactor]`.

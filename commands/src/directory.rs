@@ -1,7 +1,8 @@
 //! Who may issue commands and which workers are registered, folded from the log and kept in memory.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use cqrs_es::Aggregate as _;
 use nsl_domain::authority::Authority;
@@ -42,6 +43,7 @@ pub enum Error {
 #[derive(Debug, Default)]
 pub struct Directory {
     state: RwLock<State>,
+    refreshes_paid_until: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -50,11 +52,37 @@ struct State {
     authorities_position: u64,
     workers: HashSet<PublicKey>,
     workers_position: u64,
+    followed: HashMap<&'static str, u64>,
 }
 
 impl Directory {
     /// The aggregate types whose events belong here; each is followed for itself.
     pub const FOLLOWED: [&'static str; 2] = [Authority::TYPE, Worker::TYPE];
+
+    /// The position up to which all events of the aggregate type are here.
+    pub(crate) fn followed_to(&self, aggregate_type: &str) -> u64 {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.followed.get(aggregate_type).copied().unwrap_or(0)
+    }
+
+    /// All events of the aggregate type up to the position were applied, from the one on that was followed to before.
+    pub(crate) fn follow_to(&self, aggregate_type: &str, position: u64) {
+        let Some(followed) = Self::FOLLOWED.into_iter().find(|one| *one == aggregate_type) else { return };
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let reached = state.followed.entry(followed).or_default();
+        *reached = position.max(*reached);
+    }
+
+    /// Whether a refresh may begin now: one an `interval` in the long run, and `burst` of them at once after a rest.
+    pub(crate) fn begin_refresh(&self, now: Instant, interval: Duration, burst: u32) -> bool {
+        let mut paid_until = self.refreshes_paid_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = paid_until.map_or(now, |paid_until| paid_until.max(now));
+        let may_begin = from.duration_since(now) < interval * burst;
+        if may_begin {
+            *paid_until = Some(from + interval);
+        }
+        may_begin
+    }
 
     /// Takes in the next event of its aggregate type; events of other types and repeats change nothing.
     pub fn apply(&self, event: &RecordedEvent) -> Result<(), Error> {

@@ -1,9 +1,11 @@
 //! Keeps the directory up with the log: other processors' grants and workers arrive by following it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use nsl_event_store::{EventReader, Filter, ReadError, Subscription};
+use nsl_event_store::{EventReader, Filter, Page, ReadError, Subscription};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::directory::{self, Directory};
@@ -11,6 +13,10 @@ use crate::ports::Log;
 
 /// Events read at once.
 const PAGE_EVENTS: u32 = 500;
+/// Catch-ups for commands that would be refused, in the long run: a flood of them costs fifty a second.
+const REFRESH_INTERVAL: Duration = Duration::from_millis(20);
+/// And so many at once: more newcomers than begin their work within a moment.
+const REFRESH_BURST: u32 = 50;
 
 /// Why the directory could not follow the log.
 #[derive(Debug, thiserror::Error)]
@@ -36,24 +42,27 @@ fn filter(aggregate_type: &str) -> Filter {
     Filter { aggregate_type: Some(aggregate_type.to_owned()), ..Filter::default() }
 }
 
-/// Applies everything that the log holds after a position.
-pub(crate) async fn catch_up(
-    log: &impl Log,
-    directory: &Directory,
-    after_position: u64,
-) -> Result<(), Error> {
+/// Applies everything that the log holds and the directory does not, and returns when the directory has reached the head
+/// that the log had at the call.
+pub(crate) async fn catch_up(log: &impl Log, directory: &Directory) -> Result<(), Error> {
     for aggregate_type in Directory::FOLLOWED {
-        let mut position = after_position;
         loop {
-            let page = log.read(position, PAGE_EVENTS, &filter(aggregate_type)).await?;
-            for event in &page.events {
-                directory.apply(event)?;
-            }
-            position = page.position;
-            if position >= page.head {
+            let after = directory.followed_to(aggregate_type);
+            let page = log.read(after, PAGE_EVENTS, &filter(aggregate_type)).await?;
+            apply(directory, aggregate_type, &page)?;
+            if page.position >= page.head {
                 break;
             }
         }
+    }
+    Ok(())
+}
+
+/// Catches up, unless that is done all the time: unauthorised commands may come in floods. So a grant counts at every
+/// processor from its commit on, and [`nsl_event_store::POLL_INTERVAL`] later at most while such a flood is under way.
+pub(crate) async fn refresh(log: &impl Log, directory: &Directory) -> Result<(), Error> {
+    if directory.begin_refresh(Instant::now().into_std(), REFRESH_INTERVAL, REFRESH_BURST) {
+        catch_up(log, directory).await?;
     }
     Ok(())
 }
@@ -67,18 +76,25 @@ pub(crate) async fn follow(
     stop: CancellationToken,
 ) -> Result<(), directory::Error> {
     let (_nobody, mut wake) = watch::channel(0);
-    let mut subscription = Subscription::new(reader, 0, filter(aggregate_type), PAGE_EVENTS);
+    let after = directory.followed_to(aggregate_type);
+    let mut subscription = Subscription::new(reader, after, filter(aggregate_type), PAGE_EVENTS);
     loop {
         let page = tokio::select! {
             page = subscription.next_page(&mut wake) => page,
             () = stop.cancelled() => return Ok(()),
         };
         match page {
-            Ok(page) => page.events.iter().try_for_each(|event| directory.apply(event))?,
+            Ok(page) => apply(&directory, aggregate_type, &page)?,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot follow the log");
                 tokio::time::sleep(nsl_event_store::POLL_INTERVAL).await;
             }
         }
     }
+}
+
+fn apply(directory: &Directory, aggregate_type: &str, page: &Page) -> Result<(), directory::Error> {
+    page.events.iter().try_for_each(|event| directory.apply(event))?;
+    directory.follow_to(aggregate_type, page.position);
+    Ok(())
 }

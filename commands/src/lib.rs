@@ -1,5 +1,5 @@
 //! The write side: load → decide → append, one Postgres transaction a batch, answers after the commit; then events
-//! become jobs. Reads no read model and links no key.
+//! become jobs, and deadlines commands. Reads no read model; its only key signs the commands of deadlines.
 
 pub mod admission;
 pub mod aggregates;
@@ -7,7 +7,9 @@ mod answers;
 mod batch;
 mod clock;
 mod config;
+mod consumer;
 pub mod directory;
+mod failpoints;
 mod follower;
 mod genesis;
 pub mod intake;
@@ -17,6 +19,7 @@ pub mod ports;
 pub mod processor;
 mod reactor;
 mod service;
+mod tenure;
 
 pub use config::Config;
 pub use service::run;

@@ -17,10 +17,14 @@ pub struct CommandMetrics {
     pub unreadable: IntCounterVec,
     /// Partitions held.
     pub partitions: IntGaugeVec,
+    /// Partitions that changed hands, by reason (`claimed`, `given_back`, `lost`).
+    pub partition_moves: IntCounterVec,
     /// Messages that could not be read, parked for people.
     pub parked: IntCounterVec,
     /// Jobs published, by kind.
     pub jobs: IntCounterVec,
+    /// Commands of passed deadlines, by answer (`accepted`, `rejected`, `repeated`; `failed` is tried again).
+    pub deadlines: IntCounterVec,
     /// Events that the reactor has not seen yet.
     pub reactor_lag: IntGaugeVec,
 }
@@ -38,8 +42,14 @@ impl CommandMetrics {
                 &["reason"],
             )?,
             partitions: metrics.gauge("partitions_held", "Partitions of the command stream held.", &[])?,
+            partition_moves: metrics.counter(
+                "partition_moves_total",
+                "Partitions claimed, given back or lost.",
+                &["reason"],
+            )?,
             parked: metrics.counter("commands_parked_total", "Messages that could not be read.", &[])?,
             jobs: metrics.counter("jobs_published_total", "Jobs published, repeats too.", &["kind"])?,
+            deadlines: metrics.counter("deadlines_total", "Commands of passed deadlines.", &["outcome"])?,
             reactor_lag: metrics.gauge("reactor_lag_events", "Events not yet turned into jobs.", &[])?,
         })
     }

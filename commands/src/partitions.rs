@@ -1,232 +1,255 @@
-//! Which partitions this processor owns, and the consumer of each (D6). Every takeover recreates the consumer before
-//! its first fetch: otherwise later messages would overtake those that a dead owner left unacknowledged.
+//! Which partitions this processor owns. Processors share them evenly: each holds its share, takes what is free up to
+//! it, and gives back what is beyond it when others join (ADR 19).
+//!
+//! A partition is given back in good order: its consumer stops taking, what was taken is finished, then the lease is
+//! released. Nothing depends on that order but the time it takes: the fence refuses what comes too late.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::pull;
-use futures::StreamExt as _;
-use nsl_bus::consumer::{Start, State};
-use nsl_bus::{Bus, ConsumerDefinition, headers};
-use nsl_event_store::{EventStore, Fence};
-use nsl_schemas::streams;
-use nsl_schemas::subject::{self, CommandSubject, PARTITIONS};
+use nsl_event_store::{EventStore, Fence, LeaseError, Share};
 use nsl_telemetry::readiness::Gate;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::answers::Answers;
-use crate::intake::{self, Refused};
-use crate::metrics::CommandMetrics;
-use crate::ports::Outbox as _;
-use crate::processor::Taken;
+use crate::consumer::Intake;
+use crate::failpoints;
+use crate::tenure::Tenure;
 
-/// Unacknowledged commands of one partition: with 64 partitions, 16,384 in all, twice what a second can commit.
-const PENDING_MAX: u32 = 256;
-/// After this long without acknowledgement a message comes again; far above the longest wait for the log.
-const ACK_WAIT_MS: u64 = 120_000;
-/// Longest header that is read: a signature has 88 characters.
-const HEADER_BYTES_MAX: usize = 256;
-/// Pause before a failed fetch is tried again.
-const RETRY: Duration = Duration::from_millis(250);
-
-/// What a partition's consumer works with.
-#[derive(Clone)]
-pub(crate) struct Intake {
-    /// NATS.
-    pub bus: Bus,
-    /// To the processor.
-    pub queue: mpsc::Sender<Taken>,
-    /// To clients.
-    pub answers: Answers,
-    /// Counts.
-    pub metrics: CommandMetrics,
-}
+/// Chances to renew within a lease.
+const TICKS_A_LEASE: u32 = 3;
+/// Partitions that start to be given back at one tick: an eighth of all, so that a new processor takes over in steps and
+/// most commands never meet one.
+const GIVEN_BACK_MAX: usize = 8;
+/// How often it is looked whether everything of a partition that is given back is finished.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
 
 /// Owns leases and the consumers under them.
 pub(crate) struct Partitions {
     /// The leases' place.
     pub store: EventStore,
-    /// In the leases.
+    /// In the leases: `<configured name>/<run>`, so that no other run has the same.
     pub owner: String,
     /// How long a lease lasts without renewal.
     pub lease_ttl: Duration,
     /// What consumers need.
     pub intake: Arc<Intake>,
-    /// Open while partitions are held or all are held by others.
+    /// Open while the leases are renewed.
     pub gate: Gate,
 }
 
+/// The partitions of this processor.
+#[derive(Default)]
+struct Roster {
+    /// Whether earlier runs of this processor are known to be over.
+    has_begun: bool,
+    held: HashMap<u16, Held>,
+    /// Those that are being given back.
+    leaving: HashMap<u16, Leaving>,
+    /// Whether there was a surplus at the last tick. One tick's surplus may be that of a processor which joins and is
+    /// gone again.
+    had_surplus: bool,
+}
+
 struct Held {
-    fence: Fence,
+    tenure: Arc<Tenure>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
+struct Leaving {
+    held: Held,
+    /// What is not finished by then is left to the next owner.
+    until: Instant,
+}
+
 impl Partitions {
-    /// Holds what it can until `stop`, then gives everything back after the consumers have stopped taking.
+    /// Holds its share until `stop`, then gives everything back after the consumers have stopped taking.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut held: HashMap<u16, Held> = HashMap::new();
-        // Three chances to renew within a lease.
-        let mut tick = tokio::time::interval(self.lease_ttl / 3);
+        let mut roster = Roster::default();
+        let mut ticks = tokio::time::interval(self.lease_ttl / TICKS_A_LEASE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = tick.tick() => {}
+                _ = ticks.tick() => self.tick(&mut roster).await,
+                () = tokio::time::sleep(DRAIN_POLL), if !roster.leaving.is_empty() => {}
                 () = stop.cancelled() => break,
             }
-            if let Err(error) = self.renew(&mut held).await {
-                self.gate.close(error.to_string());
-                tracing::warn!(error = &error as &dyn std::error::Error, "leases cannot be renewed");
-                continue;
-            }
-            self.gate.open();
-            let count = i64::try_from(held.len()).unwrap_or(i64::MAX);
-            self.intake.metrics.partitions.with_label_values::<&str>(&[]).set(count);
+            self.release(&mut roster).await;
         }
-        let fences: Vec<_> = held.values().map(|one| one.fence).collect();
-        for (_, one) in held {
-            one.stop.cancel();
-            if let Err(error) = one.task.await {
-                tracing::error!(error = &error as &dyn std::error::Error, "a partition's consumer failed");
-            }
+        self.leave(roster).await;
+    }
+
+    async fn tick(&self, roster: &mut Roster) {
+        if let Err(error) = self.settle(roster).await {
+            self.gate.close(error.to_string());
+            tracing::warn!(error = &error as &dyn std::error::Error, "leases cannot be renewed");
+            return;
         }
-        // The processor drains the queue before the process ends; what it commits after the release would be refused,
-        // so the leases are left to run out if anything is still queued.
-        if self.intake.queue.capacity() == self.intake.queue.max_capacity()
-            && let Err(error) = self.store.release_partitions(&self.owner, &fences).await
-        {
+        self.gate.open();
+        let held = i64::try_from(roster.held.len()).unwrap_or(i64::MAX);
+        self.intake.metrics.partitions.with_label_values::<&str>(&[]).set(held);
+    }
+
+    /// One look at the leases: keeps them, drops what was lost, and moves towards the share.
+    async fn settle(&self, roster: &mut Roster) -> Result<(), LeaseError> {
+        if !roster.has_begun {
+            // What an earlier run held need not wait for its expiry: a process that died is back at work at once.
+            self.store.supersede_processors(&self.owner).await?;
+            roster.has_begun = true;
+        }
+        let share = self.store.join_processors(&self.owner, self.lease_ttl).await?;
+        let ends = Instant::now() + self.lease_ttl;
+        let renewed = self.store.renew_partitions(&self.owner, &roster.fences(), self.lease_ttl).await?;
+        failpoints::PARTITIONS_RENEWED.reach();
+        let lost = roster.keep(&renewed, ends);
+        self.count_moves("lost", lost);
+        let given_back = roster.give_back(share, Instant::now() + self.drain_limit());
+        self.count_moves("given_back", given_back);
+        self.claim(roster, share).await
+    }
+
+    async fn claim(&self, roster: &mut Roster, share: Share) -> Result<(), LeaseError> {
+        let held = u16::try_from(roster.held.len()).unwrap_or(u16::MAX);
+        let wanted = share.quota().saturating_sub(held);
+        if wanted == 0 {
+            return Ok(());
+        }
+        let ours: Vec<u16> = roster.held.keys().chain(roster.leaving.keys()).copied().collect();
+        let ends = Instant::now() + self.lease_ttl;
+        let claimed = self.store.claim_partitions(&self.owner, &ours, wanted, self.lease_ttl).await?;
+        failpoints::PARTITIONS_CLAIMED.reach();
+        self.count_moves("claimed", claimed.len());
+        if !claimed.is_empty() {
+            let Share { processors, rank: _ } = share;
+            tracing::info!(claimed = claimed.len(), processors, quota = share.quota(), "partitions taken");
+        }
+        for fence in claimed {
+            let (tenure, stop) = (Arc::new(Tenure::begin(fence, ends)), CancellationToken::new());
+            let consume = Arc::clone(&self.intake).consume(Arc::clone(&tenure), stop.clone());
+            roster.held.insert(fence.partition, Held { tenure, stop, task: tokio::spawn(consume) });
+        }
+        Ok(())
+    }
+
+    /// Releases what is finished, and what was waited for long enough.
+    async fn release(&self, roster: &mut Roster) {
+        let fences = roster.take_finished(Instant::now());
+        if fences.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.release_partitions(&self.owner, &fences).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "leases run out by themselves");
         }
     }
 
-    async fn renew(&self, held: &mut HashMap<u16, Held>) -> Result<(), nsl_event_store::LeaseError> {
-        let fences: Vec<_> = held.values().map(|one| one.fence).collect();
-        let renewed = self.store.renew_partitions(&self.owner, &fences, self.lease_ttl).await?;
-        held.retain(|partition, one| {
-            // A consumer that ended lost its partition too: it begins again by a takeover.
-            let keeps = renewed.contains(&one.fence) && !one.task.is_finished();
+    /// Gives everything back. The processor works until the queue is closed, which the end of this does.
+    async fn leave(&self, mut roster: Roster) {
+        if let Err(error) = self.store.leave_processors(&self.owner).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the share runs out by itself");
+        }
+        roster.give_back_all(Instant::now() + self.drain_limit());
+        while !roster.leaving.is_empty() {
+            self.release(&mut roster).await;
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+    }
+
+    /// Half a lease: at the shutdown nobody renews it any more.
+    fn drain_limit(&self) -> Duration {
+        self.lease_ttl / 2
+    }
+
+    fn count_moves(&self, reason: &str, count: usize) {
+        self.intake.metrics.partition_moves.with_label_values(&[reason]).inc_by(count as u64);
+    }
+}
+
+impl Roster {
+    /// All leases, those too that are being given back.
+    fn fences(&self) -> Vec<Fence> {
+        let leaving = self.leaving.values().map(|one| &one.held);
+        self.held.values().chain(leaving).map(|one| one.tenure.fence()).collect()
+    }
+
+    /// Prolongs what was renewed and drops the rest, and answers how many were lost. What was renewed too late is lost
+    /// too: commands may have been dropped meanwhile, and only a new consumer brings them again.
+    fn keep(&mut self, renewed: &[Fence], ends: Instant) -> usize {
+        let keeps = |held: &Held| {
+            let keeps = renewed.contains(&held.tenure.fence())
+                && held.tenure.prolong(ends)
+                && !held.task.is_finished();
             if !keeps {
-                tracing::warn!(partition, "lease lost");
-                one.stop.cancel();
+                let Fence { partition, epoch } = held.tenure.fence();
+                tracing::warn!(partition, epoch, "lease lost");
+                held.end();
             }
             keeps
-        });
-        let wanted: Vec<u16> = (0..PARTITIONS).filter(|partition| !held.contains_key(partition)).collect();
-        if wanted.is_empty() {
-            return Ok(());
+        };
+        let before = self.held.len();
+        self.held.retain(|_, held| keeps(held));
+        // A consumer that has stopped taking is what leaving means.
+        self.leaving
+            .retain(|_, one| renewed.contains(&one.held.tenure.fence()) && one.held.tenure.prolong(ends));
+        before - self.held.len()
+    }
+
+    /// Begins to give back what is beyond the share, a few at a time, once the surplus has lasted.
+    fn give_back(&mut self, share: Share, until: Instant) -> usize {
+        let surplus = self.held.len().saturating_sub(usize::from(share.quota()));
+        if !std::mem::replace(&mut self.had_surplus, surplus > 0) {
+            return 0;
         }
-        for fence in self.store.take_partitions(&self.owner, &wanted, self.lease_ttl).await? {
-            let stop = CancellationToken::new();
-            let task = tokio::spawn(Arc::clone(&self.intake).consume(fence, stop.clone()));
-            held.insert(fence.partition, Held { fence, stop, task });
+        // The highest numbers, so that a processor which joins and leaves moves the same few.
+        let mut partitions: Vec<u16> = self.held.keys().copied().collect();
+        partitions.sort_unstable();
+        let given_back = partitions.split_off(partitions.len() - surplus.min(GIVEN_BACK_MAX));
+        for partition in &given_back {
+            self.begin_leaving(*partition, until);
         }
-        Ok(())
+        given_back.len()
+    }
+
+    fn give_back_all(&mut self, until: Instant) {
+        for partition in self.held.keys().copied().collect::<Vec<_>>() {
+            self.begin_leaving(partition, until);
+        }
+    }
+
+    fn begin_leaving(&mut self, partition: u16, until: Instant) {
+        if let Some(held) = self.held.remove(&partition) {
+            held.stop.cancel();
+            self.leaving.insert(partition, Leaving { held, until });
+        }
+    }
+
+    /// Takes out those of the leaving that nothing holds any more, or whose time is over.
+    fn take_finished(&mut self, now: Instant) -> Vec<Fence> {
+        let finished = |one: &Leaving| {
+            let is_finished = one.held.is_idle() || now >= one.until;
+            if is_finished {
+                one.held.end();
+            }
+            is_finished
+        };
+        self.leaving.extract_if(|_, one| finished(one)).map(|(_, one)| one.held.tenure.fence()).collect()
     }
 }
 
-impl Intake {
-    /// Takes a partition's commands in order until told to stop or until its consumer is gone.
-    async fn consume(self: Arc<Self>, fence: Fence, stop: CancellationToken) {
-        let definition = ConsumerDefinition {
-            stream: streams::COMMANDS.to_owned(),
-            name: format!("cmd-{}", fence.partition),
-            filter_subject: subject::command_partition(fence.partition),
-            start: Start::All,
-            ack_wait_ms: ACK_WAIT_MS,
-            max_deliver: None,
-            max_ack_pending: PENDING_MAX,
-            // Every takeover makes it anew, and what was answered is known by its receipt.
-            state: State::Memory,
-        };
-        let consumer = loop {
-            match self.bus.recreate_consumer(&definition).await {
-                Ok(consumer) => break consumer,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "consumer cannot be made");
-                    tokio::select! {
-                        () = tokio::time::sleep(RETRY) => {}
-                        () = stop.cancelled() => return,
-                    }
-                }
-            }
-        };
-        if let Err(error) = self.take_all(&consumer, fence, &stop).await {
-            tracing::warn!(partition = fence.partition, %error, "consumer ended; the partition is taken over again");
-        }
+impl Held {
+    /// Whether nothing of the partition is taken, queued or being decided.
+    fn is_idle(&self) -> bool {
+        self.task.is_finished() && Arc::strong_count(&self.tenure) == 1
     }
 
-    async fn take_all(
-        &self,
-        consumer: &nsl_bus::Consumer,
-        fence: Fence,
-        stop: &CancellationToken,
-    ) -> Result<(), async_nats::Error> {
-        let mut messages: pull::Stream = consumer.stream().max_messages_per_batch(256).messages().await?;
-        loop {
-            let message = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                message = messages.next() => message,
-            };
-            let Some(message) = message else { return Err("the stream of messages ended".into()) };
-            let message = message?;
-            let Some(taken) = self.read(message, fence).await else { continue };
-            if self.queue.send(taken).await.is_err() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// A message whose signature holds, or nothing: then it has been answered.
-    async fn read(&self, message: Message, fence: Fence) -> Option<Taken> {
-        let sequence = message.info().map_or(0, |info| info.stream_sequence);
-        let subject = match CommandSubject::parse_partitioned(&message.subject) {
-            Ok((_, subject)) => subject,
-            Err(error) => {
-                let refused = Refused {
-                    command_id: None,
-                    request_sha256: None,
-                    code: nsl_schemas::errors::SUBJECT_INVALID,
-                    message: error.to_string(),
-                    retry_after_ms: None,
-                };
-                self.refuse(&message, &nsl_schemas::token::Tenant::system(), &refused, sequence).await;
-                return None;
-            }
-        };
-        let tenant = subject.tenant.clone();
-        let header = |name: &'static str| {
-            headers::optional(message.headers.as_ref(), name, HEADER_BYTES_MAX)
-                .map_err(|error| error.to_string())
-        };
-        match intake::read(subject, header, &message.payload) {
-            Ok(incoming) => Some(Taken { incoming, fence, message, sequence }),
-            Err(refused) => {
-                self.refuse(&message, &tenant, &refused, sequence).await;
-                None
-            }
-        }
-    }
-
-    async fn refuse(
-        &self,
-        message: &Message,
-        tenant: &nsl_schemas::token::Tenant,
-        refused: &Refused,
-        sequence: u64,
-    ) {
-        self.answers.refusal(tenant, refused, sequence).await;
-        self.metrics.commands.with_label_values(&["unread", "refused"]).inc();
-        if refused.command_id.is_none() {
-            tracing::warn!(sequence, code = refused.code.code, "message parked: {}", refused.message);
-            self.metrics.parked.with_label_values::<&str>(&[]).inc();
-            self.answers.park(message.payload.clone()).await;
-        }
-        if let Err(error) = message.ack().await {
-            tracing::warn!(%error, "acknowledgement was not sent; the message comes again and is refused again");
-        }
+    /// From here on nothing of the partition is decided or answered.
+    fn end(&self) {
+        self.tenure.end();
+        self.stop.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use async_nats::jetstream::Message;
 use nsl_event_store::{
     AppendError, Appended, CommandAppend, EventStore, Filter, LoadError, Page, ReadError, Receipt,
 };
@@ -28,6 +27,10 @@ pub trait Log: Clone + Send + Sync + 'static {
     /// An aggregate's committed state.
     fn load(&self, key: &StreamKey) -> impl Future<Output = Result<Versioned, LoadError>> + Send;
 
+    /// May keep an aggregate's committed state, which was at version `before` when it was last in memory, so that a later
+    /// load is quicker.
+    fn keep(&self, _key: &StreamKey, _state: &Versioned, _before: u64) {}
+
     /// The next page of the log after a position.
     fn read(
         &self,
@@ -47,12 +50,19 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// Tells readers of the log that it goes on.
     fn head(&self, head: u64) -> impl Future<Output = ()> + Send;
+
+    /// Returns when everything said has arrived.
+    #[cfg(feature = "failpoints")]
+    fn flush(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// A message that waits for its acknowledgement.
 pub trait Delivery: Send + Sync + 'static {
     /// Whether the bus delivered it before, so that it may be in the log already.
     fn is_repeat(&self) -> bool;
+
+    /// Whether its partition is certainly still held. Where it is not, another processor answers it.
+    fn is_held(&self) -> bool;
 
     /// Takes it off the bus. When that fails it comes again, and is answered from its receipt.
     fn acknowledge(&self) -> impl Future<Output = Result<(), async_nats::Error>> + Send;
@@ -71,7 +81,11 @@ impl Log for EventStore {
     }
 
     async fn load(&self, key: &StreamKey) -> Result<Versioned, LoadError> {
-        Versioned::load(self.reader(), key).await
+        Versioned::load(self, key).await
+    }
+
+    fn keep(&self, key: &StreamKey, state: &Versioned, before: u64) {
+        state.keep(self, key, before);
     }
 
     async fn read(&self, after_position: u64, limit: u32, filter: &Filter) -> Result<Page, ReadError> {
@@ -79,12 +93,3 @@ impl Log for EventStore {
     }
 }
 
-impl Delivery for Message {
-    fn is_repeat(&self) -> bool {
-        self.info().is_ok_and(|info| info.delivered > 1)
-    }
-
-    async fn acknowledge(&self) -> Result<(), async_nats::Error> {
-        self.ack().await
-    }
-}

@@ -8,7 +8,6 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::Message;
 use futures::stream::{self, StreamExt as _};
 use lru::LruCache;
 use nsl_domain::decision::Genesis;
@@ -22,8 +21,9 @@ use uuid::Uuid;
 
 use crate::admission::Admission;
 use crate::aggregates::StreamKey;
-use crate::batch::{Batch, Leased, stream_key};
+use crate::batch::{Batch, Known, Leased, stream_key};
 use crate::directory::Directory;
+use crate::failpoints;
 use crate::intake::Incoming;
 use crate::metrics::CommandMetrics;
 use crate::ports::{Clock, Delivery, Log, Outbox};
@@ -46,7 +46,7 @@ const BATCH_PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A command with its message, as a partition's consumer hands it on.
 #[derive(Debug)]
-pub struct Taken<D = Message> {
+pub struct Taken<D> {
     /// The command; its signature holds.
     pub incoming: Incoming,
     /// The lease under which it was taken.
@@ -91,6 +91,8 @@ pub struct Parts<L, O> {
     pub directory: Arc<Directory>,
     /// Rates and the checks before a decision.
     pub admission: Admission,
+    /// How long workers have to sign a transfer.
+    pub signing_ms: u64,
     /// Counts.
     pub metrics: CommandMetrics,
     /// Closed while the log cannot be reached.
@@ -162,6 +164,8 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         let mut is_open = true;
         loop {
             let worked = self.gather().await;
+            #[cfg(feature = "failpoints")]
+            self.answer_before_commit().await;
             self.submit();
             let is_idle = self.committing.is_none() && self.backlog.is_empty();
             if worked.is_ok() && !is_open && is_idle {
@@ -181,6 +185,9 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
                     None
                 }
             };
+            if !arrived.is_empty() {
+                failpoints::PROCESSOR_RECEIVED.reach();
+            }
             self.backlog.extend(arrived.drain(..).map(Waiting::from));
             if let Some(outcome) = settled
                 && let Err(error) = self.settle(outcome).await
@@ -197,9 +204,12 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
             && !chunk.is_empty()
         {
             let now_ms = (self.parts.clock)();
-            for Admitted { taken, command } in self.admit_and_load(chunk, now_ms).await? {
-                let (genesis, directory) = (&self.parts.genesis, &self.parts.directory);
-                self.gathered.decide(taken, command, genesis, directory, now_ms).await;
+            let admitted = self.admit_and_load(chunk, now_ms).await?;
+            failpoints::PROCESSOR_ADMITTED.reach();
+            for Admitted { taken, command } in admitted {
+                let Parts { genesis, directory, signing_ms, .. } = &self.parts;
+                let known = Known { genesis, directory, signing_ms: *signing_ms, now_ms };
+                self.gathered.decide(taken, command, &known).await;
             }
         }
         Ok(())
@@ -310,6 +320,7 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         if self.committing.is_some() || self.gathered.taken.is_empty() {
             return;
         }
+        failpoints::PROCESSOR_DECIDED.reach();
         let mut batch = std::mem::replace(&mut self.gathered, Batch::new());
         let (log, appends) = (self.parts.log.clone(), std::mem::take(&mut batch.appends));
         let task = tokio::spawn(async move { log.append(&appends).await });

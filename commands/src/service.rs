@@ -3,36 +3,36 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsl_bus::{Bus, DriftPolicy, partition, streams};
+use anyhow::Context as _;
+use nsl_bus::{Bus, StreamDefinition, partition, streams};
 use nsl_event_store::{EventStore, Fence, MAX_COMMANDS_PER_BATCH, MigrateError, Options};
+use nsl_schemas::token::Tenant;
 use nsl_telemetry::Context;
 use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::admission::Admission;
 use crate::answers::Answers;
 use crate::config::Config;
+use crate::consumer::Intake;
 use crate::directory::Directory;
 use crate::metrics::CommandMetrics;
-use crate::partitions::{Intake, Partitions};
+use crate::partitions::Partitions;
 use crate::processor::{Parts, Processor};
 use crate::reactor::{self, Reactor};
 use crate::{clock, follower, genesis};
 
-/// Copies of a stream; clusters raise it where they define their streams.
-const REPLICAS: u8 = 1;
 /// Commands between the partitions' consumers and the processor: two full batches, so that a commit never waits for
 /// the bus, and the bus holds the rest.
 const QUEUE_COMMANDS: usize = 1024;
 /// Pause before an absent database is tried again.
 const DATABASE_RETRY: Duration = Duration::from_secs(1);
-/// How often the streams are looked at: a deleted one is missed for that long at most.
-const STREAM_CHECK: Duration = Duration::from_secs(5);
 /// Sessions of the reactor: its memory's.
 const REACTOR_CONNECTIONS: u32 = 2;
 
 /// Runs the service until its shutdown.
 pub async fn run(context: Context<Config>) -> anyhow::Result<()> {
+    nsl_telemetry::failpoint::register(&crate::failpoints::ALL);
     let config = &context.config;
     let batch_commands_max = config.processor.batch_commands_max;
     anyhow::ensure!(
@@ -43,12 +43,15 @@ pub async fn run(context: Context<Config>) -> anyhow::Result<()> {
     let stop = context.shutdown.token().clone();
     let Some(store) = stop.run_until_cancelled(open_log(config)).await else { return Ok(()) };
     let store = store?;
-    begin_log(&store, config, &signed_genesis).await?;
+    // A run is an owner of its own: two processes of one configured name fence each other off once and no more.
+    let owner = format!("{}/{}", config.processor.name, Uuid::now_v7());
+    begin_log(&store, config, &owner, &signed_genesis).await?;
     let bus = Bus::connect(&config.bus, "nsl-commands").await?;
-    ensure_streams(&bus).await?;
+    let definitions = stream_definitions(bus.replicas());
+    bus.ensure_streams(&definitions).await?;
     let (keeper, stop) = (bus.clone(), context.shutdown.token().clone());
     context.shutdown.spawn("streams", async move {
-        keep_streams(keeper, stop).await;
+        keeper.keep_streams(definitions, stop).await;
         Ok::<_, std::convert::Infallible>(())
     });
     let readiness_bus = bus.clone();
@@ -58,7 +61,7 @@ pub async fn run(context: Context<Config>) -> anyhow::Result<()> {
     });
     let metrics = CommandMetrics::register(&context.metrics)?;
     let directory = Arc::new(Directory::default());
-    follower::catch_up(&store, &directory, 0).await?;
+    follower::catch_up(&store, &directory).await?;
     for aggregate_type in Directory::FOLLOWED {
         let follow = follower::follow(
             store.reader().clone(),
@@ -69,7 +72,7 @@ pub async fn run(context: Context<Config>) -> anyhow::Result<()> {
         context.shutdown.spawn("directory", follow);
     }
     spawn_reactor(&context, &store, &bus, &directory, &metrics).await?;
-    spawn_processor(&context, store, bus, genesis, directory, metrics);
+    spawn_processor(&context, store, bus, owner, genesis, directory, metrics);
     context.started();
     Ok(())
 }
@@ -87,35 +90,28 @@ async fn open_log(config: &Config) -> anyhow::Result<EventStore> {
 }
 
 /// The streams that this service takes from and answers to.
-async fn ensure_streams(bus: &Bus) -> Result<(), nsl_bus::stream::Error> {
-    for definition in [
-        partition::command_stream(REPLICAS),
-        streams::results(REPLICAS),
-        streams::jobs(REPLICAS),
-        streams::parked(REPLICAS),
-    ] {
-        bus.ensure_stream(&definition, DriftPolicy::Update).await?;
-    }
-    Ok(())
-}
-
-/// Makes streams again that were deleted, or whose server lost its data: they hold no fact that the log lacks.
-async fn keep_streams(bus: Bus, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(STREAM_CHECK)).await.is_some() {
-        if let Err(error) = ensure_streams(&bus).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "streams cannot be looked at");
-        }
-    }
+fn stream_definitions(replicas: u8) -> Vec<StreamDefinition> {
+    vec![
+        partition::command_stream(replicas),
+        streams::results(replicas),
+        streams::jobs(replicas),
+        streams::parked(replicas),
+    ]
 }
 
 /// The first event is appended under a lease like every other; partition 0 stands for the log's beginning.
 async fn begin_log(
     store: &EventStore,
     config: &Config,
+    owner: &str,
     signed: &nsl_schemas::authority::Signed<nsl_schemas::authority::GenesisManifest>,
 ) -> anyhow::Result<()> {
+    if store.head().await? > 0 {
+        let unused = Fence { partition: 0, epoch: 0 };
+        return Ok(genesis::ensure(store, unused, signed).await?);
+    }
     let ttl = Duration::from_millis(config.processor.lease_ttl_ms);
-    let fences: Vec<Fence> = store.take_partitions(&config.processor.name, &[0], ttl).await?;
+    let fences: Vec<Fence> = store.take_partitions(owner, &[0], ttl).await?;
     // Where another processor holds the partition, the log has begun and is only compared.
     let fence = fences.first().copied().unwrap_or(Fence { partition: 0, epoch: 1 });
     genesis::ensure(store, fence, signed).await?;
@@ -132,6 +128,12 @@ async fn spawn_reactor(
     if !context.config.reactor.enabled {
         return Ok(());
     }
+    let seed_file = context.config.issuer.seed_file.as_deref();
+    let seed_file = seed_file.context("reactor.enabled needs issuer.seed_file, the key of its commands")?;
+    let issuer = nsl_client::issuer::read(seed_file)?;
+    // The connection is the service's; address and credentials of the options are not looked at.
+    let options = nsl_client::Options::new("nsl-commands", Tenant::system()).issued_by(issuer);
+    let client = nsl_client::Client::over(bus.client().clone(), options);
     let memory: sqlx::postgres::PgConnectOptions = context.config.log.owner_url.expose().parse()?;
     let pool = sqlx::postgres::PgPoolOptions::new()
         .max_connections(REACTOR_CONNECTIONS)
@@ -144,6 +146,7 @@ async fn spawn_reactor(
         bus: bus.clone(),
         directory: Arc::clone(directory),
         metrics: metrics.clone(),
+        client,
         pool,
         republish_after: Duration::from_millis(context.config.reactor.republish_after_ms),
     };
@@ -159,6 +162,7 @@ fn spawn_processor(
     context: &Context<Config>,
     store: EventStore,
     bus: Bus,
+    owner: String,
     genesis: Arc<nsl_domain::decision::Genesis>,
     directory: Arc<Directory>,
     metrics: CommandMetrics,
@@ -168,7 +172,7 @@ fn spawn_processor(
     let (sender, receiver) = mpsc::channel(QUEUE_COMMANDS);
     let partitions = Partitions {
         store: store.clone(),
-        owner: config.name.clone(),
+        owner,
         lease_ttl: Duration::from_millis(config.lease_ttl_ms),
         intake: Arc::new(Intake { bus, queue: sender, answers: answers.clone(), metrics: metrics.clone() }),
         gate: context.readiness.gate("partitions", "no lease taken yet"),
@@ -182,6 +186,7 @@ fn spawn_processor(
         admission: Admission::new(Arc::clone(&genesis), config.tenant_commands_per_second),
         genesis,
         directory,
+        signing_ms: config.signing_deadline_ms,
         metrics,
         log_gate,
         cache_aggregates_max: config.cache_aggregates_max,

@@ -35,6 +35,8 @@ pub struct Facts {
     pub genesis: Arc<Genesis>,
     /// Whether the worker that signed the outcome at hand is registered; false where none is at hand.
     pub worker_is_registered: bool,
+    /// How long workers have to sign a transfer that is asked for now, ms.
+    pub signing_ms: u64,
 }
 
 /// The manifest with what follows from it.

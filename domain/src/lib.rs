@@ -1,12 +1,13 @@
 //! What is decided. `decide(state, command, facts) → events | rejection` and `evolve(state, event)`, both pure: time,
 //! ids and fetched facts arrive as arguments, so a replay decides the same and an auditor can decide again.
 //!
-//! One folder per aggregate, one file per command; `react` turns an event into the work that follows from it.
+//! One folder per aggregate, one file per command; `process` says what follows from events over time, one file per
+//! process.
 
 pub mod authority;
 pub mod decision;
 pub mod price_feed;
-pub mod reaction;
+pub mod process;
 #[cfg(test)]
 mod test_world;
 pub mod upcasting;

@@ -17,7 +17,7 @@ use serde_json::Value;
 const EXTENTS: [&str; 3] = ["minimal", "full", "extreme"];
 
 /// Every event of a wallet, in an order in which they may happen.
-const WALLET: [&str; 15] = [
+const WALLET: [&str; 17] = [
     "creation-requested",
     "creation-refused",
     "creation-requested",
@@ -28,6 +28,8 @@ const WALLET: [&str; 15] = [
     "policy-changed",
     "transfer-requested",
     "transfer-refused",
+    "transfer-requested",
+    "transfer-request-expired",
     "transfer-requested",
     "transfer-signed",
     "transfer-confirmed",

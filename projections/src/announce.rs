@@ -9,19 +9,22 @@ use std::time::Duration;
 use nsl_bus::async_nats::jetstream::context::GetStreamError;
 use nsl_bus::async_nats::jetstream::stream::RawMessageError;
 use nsl_bus::{Bus, DriftPolicy, Outcome, SequencedMessage, headers, sequence, stream, streams};
-use nsl_event_store::{EventReader, Filter, Page, ReadError, Subscription};
+use nsl_event_store::{EventReader, Filter, Page, ReadError};
+use nsl_schemas::query::ProjectionState;
 use nsl_schemas::streams::EVENTS;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::cloud_event;
-use crate::progress::{Progress, described};
+use crate::failpoints;
+use crate::fault::{Fault, Pace, caught};
+use crate::feed::Feed;
+use crate::progress::Progress;
 use crate::runner::pause;
 
 /// The name under which its progress is shown.
 pub const NAME: &str = "event-stream";
-/// Events published before their acknowledgements are awaited; what the bus has under way at once.
-const PAGE_EVENTS: u32 = 256;
 /// How often a stream without news is looked at: one that was deleted shall not wait for the next event.
 const IDLE_CHECK: Duration = Duration::from_secs(2);
 /// A UUID in text.
@@ -50,6 +53,8 @@ pub enum Error {
     Event {
         /// Its position.
         position: u64,
+        /// Its id.
+        event_id: Uuid,
         /// Why.
         #[source]
         source: cloud_event::Error,
@@ -78,19 +83,28 @@ pub enum Error {
         /// What the log has.
         expected: String,
     },
+    /// The code that publishes panicked.
+    #[error("event stream panicked: {message}")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
 }
 
 impl Error {
-    fn is_fatal(&self) -> bool {
-        matches!(self, Self::AheadOfLog { .. } | Self::Diverged { .. })
-    }
-
-    fn may_pass(&self) -> bool {
+    fn fault(&self) -> Fault {
         match self {
-            Self::Log(error) => !matches!(error, ReadError::Corrupt { .. }),
-            Self::Definition(error) => !matches!(error, stream::Error::Drift { .. }),
-            Self::Publish(_) | Self::Stream(_) | Self::Last(_) => true,
-            Self::Event { .. } | Self::AheadOfLog { .. } | Self::Diverged { .. } => false,
+            Self::Event { position, event_id, .. } => {
+                Fault { event: Some((*position, *event_id)), ..Fault::failed(self) }
+            }
+            Self::Log(error) if !error.may_pass() => Fault::failed(self),
+            Self::Definition(stream::Error::Drift { .. })
+            | Self::AheadOfLog { .. }
+            | Self::Diverged { .. }
+            | Self::Panicked { .. } => Fault::failed(self),
+            Self::Log(_) | Self::Definition(_) | Self::Publish(_) | Self::Stream(_) | Self::Last(_) => {
+                Fault::waiting(self)
+            }
         }
     }
 }
@@ -106,38 +120,35 @@ pub struct Announcer {
     pub replicas: u8,
     /// Where it shows how far it is.
     pub progress: Progress,
+    /// How long it rests when it does not get on.
+    pub pace: Pace,
 }
 
 impl Announcer {
-    /// Publishes until `stop`. Ends with an error only where the stream contradicts the log: going on would tell readers
-    /// two histories.
-    pub async fn run(self, mut wake: watch::Receiver<u64>, stop: CancellationToken) -> Result<(), Error> {
+    /// Publishes until `stop`. Where the stream contradicts the log, nothing more is published: going on would tell
+    /// readers two histories.
+    pub async fn run(self, wake: watch::Receiver<u64>, stop: CancellationToken) {
+        let mut failures: u32 = 0;
         while !stop.is_cancelled() {
-            let Err(error) = self.follow(&mut wake, &stop).await else { continue };
-            if error.is_fatal() {
-                return Err(error);
-            }
-            let reason = described(&error);
-            if error.may_pass() {
-                tracing::warn!(projection = NAME, reason, "events wait to be published");
-                self.rest(&reason, &stop).await;
-                continue;
-            }
-            tracing::error!(projection = NAME, reason, "event stream stopped; mend the cause, then restart");
-            while !stop.is_cancelled() {
-                self.rest(&reason, &stop).await;
-            }
+            let before = self.progress.status().position;
+            let outcome = caught(self.follow(&wake, &stop)).await;
+            let error = match outcome {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error,
+                Err(message) => Error::Panicked { message },
+            };
+            failures = if self.progress.status().position > before { 1 } else { failures.saturating_add(1) };
+            let fault = error.fault();
+            fault.report(NAME);
+            // What is before an event that cannot be published is published.
+            let position = fault.event.map(|(position, _)| position - 1);
+            self.progress.blocked(&fault, position, self.log.head().await.ok());
+            pause(self.pace.rest(&fault, failures), &stop).await;
         }
-        Ok(())
-    }
-
-    async fn rest(&self, reason: &str, stop: &CancellationToken) {
-        self.progress.blocked(reason, None, self.log.head().await.ok());
-        pause(stop).await;
     }
 
     /// Publishes from the stream's end on, until `stop` or until the stream is found to end elsewhere.
-    async fn follow(&self, wake: &mut watch::Receiver<u64>, stop: &CancellationToken) -> Result<(), Error> {
+    async fn follow(&self, wake: &watch::Receiver<u64>, stop: &CancellationToken) -> Result<(), Error> {
         self.bus.ensure_stream(&streams::events(self.replicas), DriftPolicy::Update).await?;
         let last = self.bus.last_sequence(EVENTS).await?;
         // Read after the stream's end: whatever another process publishes meanwhile is below this head.
@@ -146,40 +157,62 @@ impl Announcer {
             return Err(Error::AheadOfLog { last, head });
         }
         self.check_last(last).await?;
-        self.progress.at(last, head);
-        let mut subscription = Subscription::new(self.log.clone(), last, Filter::default(), PAGE_EVENTS);
+        // After a failure it is well again only once it got on.
+        if last == head || self.progress.fault().is_none_or(|fault| fault.state == ProjectionState::Waiting) {
+            self.progress.at(last, head);
+        }
+        let mut feed = Feed::start(self.log.clone(), last, Filter::default(), wake.clone());
+        let mut position = last;
         loop {
-            let position = subscription.position();
-            let next = tokio::time::timeout(IDLE_CHECK, subscription.next_page(wake));
             let next = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                next = next => next,
+                next = tokio::time::timeout(IDLE_CHECK, feed.chunk()) => next,
             };
-            match next {
-                Ok(page) => {
-                    let page = page?;
-                    if !self.publish(position + 1, &page).await? {
-                        return Ok(());
-                    }
-                    self.progress.at(page.position, page.head);
+            let Ok(chunk) = next else {
+                if self.bus.last_sequence(EVENTS).await? < position {
+                    return Ok(());
                 }
-                Err(_) if self.bus.last_sequence(EVENTS).await? < position => return Ok(()),
-                Err(_) => {}
+                continue;
+            };
+            let chunk = chunk?;
+            if let Some(event) = chunk.events.first() {
+                self.progress.waits_since(event.recorded_at_ms);
             }
+            if !self.publish(position + 1, &chunk).await? {
+                return Ok(());
+            }
+            position = chunk.position;
+            self.progress.applied(chunk.events.len());
+            self.progress.at(position, chunk.head);
         }
     }
 
-    /// Publishes a page; false if the stream ends before it.
-    async fn publish(&self, first: u64, page: &Page) -> Result<bool, Error> {
-        let mut messages: Vec<SequencedMessage> = Vec::with_capacity(page.events.len());
-        for event in &page.events {
-            let position = event.position;
-            messages.push(cloud_event::message(event).map_err(|source| Error::Event { position, source })?);
+    /// Publishes a chunk, up to the first event that cannot be published; false if the stream ends before it.
+    async fn publish(&self, first: u64, chunk: &Page) -> Result<bool, Error> {
+        let mut messages: Vec<SequencedMessage> = Vec::with_capacity(chunk.events.len());
+        let mut refused = None;
+        for event in &chunk.events {
+            match cloud_event::message(event) {
+                Ok(message) => messages.push(message),
+                Err(source) => {
+                    let (position, event_id) = (event.position, event.event_id);
+                    refused = Some(Error::Event { position, event_id, source });
+                    break;
+                }
+            }
         }
-        Ok(match self.bus.publish_run_at_sequence(EVENTS, messages, first).await? {
-            Outcome::Published | Outcome::AlreadyThere => true,
-            Outcome::Gap { .. } => false,
-        })
+        let outcome = if messages.is_empty() {
+            Outcome::Published
+        } else {
+            let outcome = self.bus.publish_run_at_sequence(EVENTS, messages, first).await?;
+            failpoints::ANNOUNCED.reach();
+            outcome
+        };
+        match (outcome, refused) {
+            (Outcome::Gap { .. }, _) => Ok(false),
+            (Outcome::Published | Outcome::AlreadyThere, None) => Ok(true),
+            (Outcome::Published | Outcome::AlreadyThere, Some(error)) => Err(error),
+        }
     }
 
     /// Compares the stream's last message with the log.

@@ -3,10 +3,15 @@
 //! questions. All of it can be dropped and is built again from the log. Nothing here ever writes an event.
 
 pub mod announce;
-pub mod checkpoint;
+pub mod builds;
 pub mod cloud_event;
 pub mod config;
+mod copy;
 pub mod database;
+mod failpoints;
+pub mod fault;
+mod feed;
+pub mod inventory;
 pub mod log_event;
 pub mod price_stream;
 pub mod prices;

@@ -17,6 +17,13 @@ pub enum Error {
     Event(#[from] DecodeError),
 }
 
+impl Error {
+    /// Whether a newer build would read it.
+    pub fn is_from_the_future(&self) -> bool {
+        matches!(self, Self::Event(error) if error.is_from_the_future())
+    }
+}
+
 /// An event of one aggregate type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEvent<E> {

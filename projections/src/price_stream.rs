@@ -1,31 +1,36 @@
-//! The price stream: every accepted round of the service's own feeds, on `nsl.v1.price.<pair>`, in position order.
-//! It follows the read model `prices`. Its checkpoint's lock is held until the bus has acknowledged, so one process
-//! publishes at a time; what a crash repeats is dropped by its message id, and where the checkpoint was lost, the
-//! stream's last message tells what it has.
+//! The price stream: every accepted round of the service's own feeds, on `nsl.v1.price.<pair>`, in position order, at the
+//! stream sequence that is its number among them. It follows the rows of the read model `prices` that are served, so a
+//! build beside them publishes nothing.
+//!
+//! The stream itself is the checkpoint, as of the event stream: a repeat, a restart or a second process can neither
+//! double nor skip a round, and a stream that was deleted is made again, the same.
 
-use nsl_bus::async_nats::jetstream::context::{GetStreamError, PublishError};
-use nsl_bus::async_nats::jetstream::message::PublishMessage;
-use nsl_bus::async_nats::jetstream::stream::{LastRawMessageError, LastRawMessageErrorKind};
-use nsl_bus::{Bus, DriftPolicy, stream, streams};
+use std::time::Duration;
+
+use nsl_bus::async_nats::HeaderMap;
+use nsl_bus::async_nats::jetstream::context::GetStreamError;
+use nsl_bus::async_nats::jetstream::stream::RawMessageError;
+use nsl_bus::{Bus, DriftPolicy, Outcome, SequencedMessage, sequence, stream, streams};
 use nsl_schemas::price::PriceMessage;
-use nsl_schemas::query::Price;
+use nsl_schemas::query::{Price, ProjectionState};
 use nsl_schemas::streams::PRICES;
 use nsl_schemas::token::Tenant;
 use nsl_schemas::{canonical, subject};
 use sqlx::postgres::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::checkpoint;
+use crate::failpoints;
+use crate::fault::{Fault, Pace, caught};
 use crate::prices;
-use crate::progress::{Progress, described};
+use crate::progress::Progress;
 use crate::runner::pause;
 
-/// The name of its checkpoint, under which its progress is shown.
+/// The name under which its progress is shown.
 pub const NAME: &str = "price-stream";
-/// Rounds published under one lock.
-const BATCH_ROUNDS: u32 = 256;
-/// Every accepted price, and no running aggregate.
-const ACCEPTED_PRICES: &str = "nsl.v1.price.*";
+/// Rounds read at once.
+const BATCH_ROUNDS: u32 = 1_000;
+/// How often a stream without news is looked at: one that was deleted shall not wait for the next round.
+const IDLE_CHECK: Duration = Duration::from_secs(2);
 
 /// Why prices are not published.
 #[derive(Debug, thiserror::Error)]
@@ -38,19 +43,66 @@ pub enum Error {
     Stream(#[from] GetStreamError),
     /// Its last message cannot be read.
     #[error("last price of the price stream cannot be read")]
-    Last(#[from] LastRawMessageError),
-    /// Rounds or checkpoint cannot be read or written.
+    Last(#[from] RawMessageError),
+    /// Rounds cannot be read.
     #[error("rounds cannot be read")]
     Rounds(#[from] sqlx::Error),
-    /// The bus did not take a message.
+    /// The bus does not take a message, or not now.
     #[error("price cannot be published")]
-    Publish(#[from] PublishError),
+    Publish(#[from] sequence::Error),
+    /// The read model does not hold what the stream has.
+    #[error("price stream is at position {position}, and waits for the read model, which is at {model}")]
+    ModelBehind {
+        /// The position of the stream's last price.
+        position: u64,
+        /// The read model's.
+        model: u64,
+    },
+    /// The stream tells another history.
+    #[error(
+        "price stream {PRICES} differs from the log at its message {sequence}: it has position {found:?}, the log \
+             {expected:?}; if the log is right, delete the stream, and it is published again"
+    )]
+    Diverged {
+        /// Where.
+        sequence: u64,
+        /// The position that the stream's message names, if it is a price.
+        found: Option<u64>,
+        /// The position of the round with this number, if there is one.
+        expected: Option<u64>,
+    },
+    /// The code that publishes panicked.
+    #[error("price stream panicked: {message}")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
+}
+
+impl Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Definition(stream::Error::Drift { .. }) | Self::Diverged { .. } | Self::Panicked { .. } => {
+                Fault::failed(self)
+            }
+            _ => Fault::waiting(self),
+        }
+    }
+}
+
+/// How far the stream is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Published {
+    /// Its last sequence: the number of rounds.
+    sequence: u64,
+    /// The position of the last round.
+    position: u64,
 }
 
 /// Publishes the prices.
 #[derive(Debug)]
 pub struct PricePublisher {
-    /// The live schema.
+    /// Sees the tables that are served.
     pub pool: PgPool,
     /// Where the stream is.
     pub bus: Bus,
@@ -60,85 +112,96 @@ pub struct PricePublisher {
     pub prices: Progress,
     /// Where it shows how far it is.
     pub progress: Progress,
+    /// How long it rests when it does not get on.
+    pub pace: Pace,
 }
 
 impl PricePublisher {
     /// Publishes until `stop`.
     pub async fn run(self, stop: CancellationToken) {
+        let mut failures: u32 = 0;
         while !stop.is_cancelled() {
-            let Err(error) = self.follow(&stop).await else { continue };
-            let reason = described(&error);
-            tracing::warn!(projection = NAME, reason, "prices wait to be published");
-            self.progress.blocked(&reason, None, None);
-            pause(&stop).await;
+            let before = self.progress.status().position;
+            let outcome = caught(self.follow(&stop)).await;
+            let error = match outcome {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error,
+                Err(message) => Error::Panicked { message },
+            };
+            failures = if self.progress.status().position > before { 1 } else { failures.saturating_add(1) };
+            let fault = error.fault();
+            fault.report(NAME);
+            self.progress.blocked(&fault, None, Some(self.prices.status().head));
+            pause(self.pace.rest(&fault, failures), &stop).await;
         }
     }
 
+    /// Publishes from the stream's end on, until `stop` or until the stream is found to end elsewhere.
     async fn follow(&self, stop: &CancellationToken) -> Result<(), Error> {
         self.bus.ensure_stream(&streams::prices(self.replicas), DriftPolicy::Update).await?;
-        let found = checkpoint::load(&self.pool, NAME).await?;
-        let mut published = found.position.max(self.last_published().await?);
+        let mut published = self.published().await?;
         loop {
             // Taken before the rounds are read: what the read model commits meanwhile is found the next time.
             let known = self.prices.status();
-            if let Some(position) = self.publish_after(published).await? {
-                published = position;
-                self.progress.at(published, known.head);
+            let system = Tenant::system();
+            let rounds = prices::rounds_after(&self.pool, &system, published.position, BATCH_ROUNDS).await?;
+            let Some(last) = rounds.last().map(|round| round.position) else {
+                if known.state != ProjectionState::Starting {
+                    self.progress.at(published.position.max(known.position), known.head);
+                }
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    () = self.prices.passes(known.position) => {}
+                    () = tokio::time::sleep(IDLE_CHECK) => {
+                        if self.bus.last_sequence(PRICES).await? < published.sequence {
+                            return Ok(());
+                        }
+                    }
+                }
                 continue;
+            };
+            let count = rounds.len();
+            let messages = rounds.into_iter().map(message).collect();
+            let outcome = self.bus.publish_run_at_sequence(PRICES, messages, published.sequence + 1).await?;
+            failpoints::PRICES_PUBLISHED.reach();
+            match outcome {
+                Outcome::Published | Outcome::AlreadyThere => {}
+                Outcome::Gap { .. } => return Ok(()),
             }
-            // No round is left, so it is as far as the read model.
-            published = published.max(known.position);
-            self.progress.at(published, known.head);
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = self.prices.passes(known.position) => {}
-            }
+            published.sequence += u64::try_from(count).unwrap_or(u64::MAX);
+            published.position = last;
+            self.progress.applied(count);
+            self.progress.at(last, known.head);
         }
     }
 
-    /// Publishes the next rounds; the position of the last, none if there is no further.
-    async fn publish_after(&self, position: u64) -> Result<Option<u64>, Error> {
-        let mut transaction = self.pool.begin().await?;
-        let from = checkpoint::lock(&mut transaction, NAME).await?.position.max(position);
-        let rounds = prices::rounds_after(&mut transaction, &Tenant::system(), from, BATCH_ROUNDS).await?;
-        let Some(last) = rounds.last().map(|(_, price)| price.position) else { return Ok(None) };
-        let mut underway = Vec::with_capacity(rounds.len());
-        for (event_id, price) in rounds {
-            let on = subject::price(&price.pair);
-            let text = canonical::to_string(&message(price));
-            let publish =
-                PublishMessage::build().message_id(event_id).expected_stream(PRICES).payload(text.into());
-            underway.push(self.bus.jetstream().send_publish(on, publish).await?);
+    /// How far the stream is, compared with the rounds.
+    async fn published(&self) -> Result<Published, Error> {
+        let sequence = self.bus.last_sequence(PRICES).await?;
+        if sequence == 0 {
+            return Ok(Published::default());
         }
-        for acknowledgement in underway {
-            acknowledgement.await?;
+        let message = self.bus.jetstream().get_stream(PRICES).await?.get_raw_message(sequence).await?;
+        let price: Option<PriceMessage> = canonical::from_slice(&message.payload).ok();
+        let found = price.map(|price| price.position);
+        let expected = prices::position_of_round(&self.pool, &Tenant::system(), sequence).await?;
+        let model = self.prices.status().position;
+        match (found, expected) {
+            (Some(position), Some(expected)) if position == expected => Ok(Published { sequence, position }),
+            (Some(position), None) if model < position => Err(Error::ModelBehind { position, model }),
+            _ => Err(Error::Diverged { sequence, found, expected }),
         }
-        checkpoint::advance(&mut transaction, NAME, last).await?;
-        transaction.commit().await?;
-        Ok(Some(last))
-    }
-
-    /// The position of the last price that the stream has.
-    async fn last_published(&self) -> Result<u64, Error> {
-        let stream = self.bus.jetstream().get_stream(PRICES).await?;
-        let last = match stream.get_last_raw_message_by_subject(ACCEPTED_PRICES).await {
-            Ok(last) => last,
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(0),
-            Err(error) => return Err(error.into()),
-        };
-        let price: Result<PriceMessage, _> = canonical::from_slice(&last.payload);
-        Ok(price.map_or_else(
-            |error| {
-                // Somebody else's message is no reason to fall silent: the checkpoint remains.
-                tracing::warn!(%error, subject = %last.subject, "last message of the price stream is no price");
-                0
-            },
-            |price| price.position,
-        ))
     }
 }
 
-fn message(price: Price) -> PriceMessage {
+fn message(price: Price) -> SequencedMessage {
+    let on = subject::price(&price.pair);
     let Price { pair, round, price_e8, confidence_e8, as_of_ms, age_max_ms, sources, position } = price;
-    PriceMessage { pair, round, price_e8, confidence_e8, as_of_ms, age_max_ms, sources, position }
+    let message =
+        PriceMessage { pair, round, price_e8, confidence_e8, as_of_ms, age_max_ms, sources, position };
+    SequencedMessage {
+        subject: on,
+        headers: HeaderMap::new(),
+        payload: canonical::to_string(&message).into(),
+    }
 }

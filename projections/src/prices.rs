@@ -6,7 +6,7 @@ use nsl_schemas::price::{JudgedObservation, Verdict};
 use nsl_schemas::query::{Page, Price};
 use nsl_schemas::token::{AggregateId, Tenant, Venue};
 use serde::{Deserialize, Serialize};
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgPool;
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -144,24 +144,39 @@ pub async fn list(
     Ok(row::page(rows, limit, |price: &Price| price.pair.to_string()))
 }
 
-/// Rounds of a tenant's feeds behind a position, in position order, each with the id of its event.
+/// Rounds of a tenant's feeds behind a position, in position order.
 pub(crate) async fn rounds_after(
-    transaction: &mut PgConnection,
+    pool: &PgPool,
     tenant: &Tenant,
     position: u64,
     limit: u32,
-) -> Result<Vec<(String, Price)>, sqlx::Error> {
-    const ROUNDS: &str =
-        "SELECT found.event_id, to_jsonb(found) || jsonb_build_object('age_max_ms', feed.age_max_ms)
+) -> Result<Vec<Price>, sqlx::Error> {
+    const ROUNDS: &str = "SELECT to_jsonb(found) || jsonb_build_object('age_max_ms', feed.age_max_ms)
           FROM price_rounds AS found
           JOIN price_feeds AS feed ON feed.tenant = found.tenant AND feed.pair = found.pair
          WHERE found.tenant = $1 AND found.position > $2
          ORDER BY found.position LIMIT $3";
-    let found: Vec<(String, Json<Price>)> = sqlx::query_as(ROUNDS)
+    let found: Vec<Json<Price>> = sqlx::query_scalar(ROUNDS)
         .bind(tenant.as_str())
         .bind(bigint(position))
         .bind(i64::from(limit))
-        .fetch_all(transaction)
+        .fetch_all(pool)
         .await?;
-    Ok(found.into_iter().map(|(event_id, Json(price))| (event_id, price)).collect())
+    Ok(found.into_iter().map(|Json(price)| price).collect())
+}
+
+/// The position of a tenant's round with this number, counted over all its feeds from 1 in position order.
+pub(crate) async fn position_of_round(
+    pool: &PgPool,
+    tenant: &Tenant,
+    number: u64,
+) -> Result<Option<u64>, sqlx::Error> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT position FROM price_rounds WHERE tenant = $1 ORDER BY position OFFSET $2 LIMIT 1",
+    )
+    .bind(tenant.as_str())
+    .bind(bigint(number.saturating_sub(1)))
+    .fetch_optional(pool)
+    .await?;
+    Ok(found.and_then(|position| u64::try_from(position).ok()))
 }

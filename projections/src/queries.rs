@@ -16,8 +16,9 @@ use serde_json::Value;
 use sqlx::postgres::PgPool;
 use tokio_util::sync::CancellationToken;
 
+use crate::database::lacks_table;
 use crate::progress::Progress;
-use crate::read_model::ReadModel;
+use crate::read_model::{PRICES, SIGNING_REQUESTS, WALLETS};
 use crate::{prices, signing_requests, transactions, wallets};
 
 /// All processes that answer share the questions.
@@ -67,9 +68,18 @@ pub enum Error {
         /// Why it stopped, if it did.
         reason: Option<String>,
     },
+    /// The read model has not been built yet.
+    #[error("the read model is being built")]
+    Building(#[source] sqlx::Error),
     /// The database does not answer.
     #[error("read models cannot be read")]
-    Unavailable(#[from] sqlx::Error),
+    Unavailable(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(source: sqlx::Error) -> Self {
+        if lacks_table(&source) { Self::Building(source) } else { Self::Unavailable(source) }
+    }
 }
 
 fn because(reason: Option<&str>) -> String {
@@ -81,7 +91,7 @@ impl Error {
         match self {
             Self::NotFound { .. } => errors::NOT_FOUND,
             Self::Invalid(_) => errors::QUERY_INVALID,
-            Self::Behind { .. } | Self::Unavailable(_) => errors::UNAVAILABLE,
+            Self::Behind { .. } | Self::Building(_) | Self::Unavailable(_) => errors::UNAVAILABLE,
         }
     }
 }
@@ -89,7 +99,7 @@ impl Error {
 /// Answers questions.
 #[derive(Debug)]
 pub struct Queries {
-    /// The live schema.
+    /// Sees the tables that are served.
     pub pool: PgPool,
     /// Every follower, in the order in which they are listed.
     pub progress: Vec<Progress>,
@@ -149,17 +159,18 @@ impl Queries {
     async fn one(&self, name: &'static str, tenant: &Tenant, question: &[u8]) -> Result<Value, Error> {
         let ById { id, at_position } = parsed(question)?;
         let id = checked(&id)?;
-        let model = match name {
-            name::WALLET => ReadModel::Wallets,
-            name::SIGNING_REQUEST => ReadModel::SigningRequests,
-            _ => ReadModel::Prices,
-        };
-        self.wait_for(model, at_position).await?;
-        let found = match model {
-            ReadModel::Wallets => wallets::find(&self.pool, tenant, &id).await?.map(value),
-            ReadModel::SigningRequests => signing_requests::find(&self.pool, tenant, &id).await?.map(value),
+        let found = match name {
+            name::WALLET => {
+                self.wait_for(WALLETS.name, at_position).await?;
+                wallets::find(&self.pool, tenant, &id).await?.map(value)
+            }
+            name::SIGNING_REQUEST => {
+                self.wait_for(SIGNING_REQUESTS.name, at_position).await?;
+                signing_requests::find(&self.pool, tenant, &id).await?.map(value)
+            }
             // Prices are the service's own, for every tenant to read.
-            ReadModel::Prices | ReadModel::Transactions => {
+            _ => {
+                self.wait_for(PRICES.name, at_position).await?;
                 prices::find(&self.pool, &Tenant::system(), &id).await?.map(value)
             }
         };
@@ -186,9 +197,8 @@ impl Queries {
         value(Page { data: self.progress.iter().map(Progress::status).collect(), next: None })
     }
 
-    async fn wait_for(&self, model: ReadModel, at_position: Option<u64>) -> Result<(), Error> {
+    async fn wait_for(&self, projection: &'static str, at_position: Option<u64>) -> Result<(), Error> {
         let Some(asked) = at_position else { return Ok(()) };
-        let projection = model.name();
         let Some(progress) = self.progress.iter().find(|progress| progress.name() == projection) else {
             return Ok(());
         };

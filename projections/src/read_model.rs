@@ -1,92 +1,114 @@
 //! The list of the read models: what each reads, where it keeps its rows, how it applies events.
 
+use futures::future::{BoxFuture, FutureExt};
 use nsl_event_store::{Filter, RecordedEvent};
 use nsl_schemas::event::price_feed::PriceFeedEvent;
 use nsl_schemas::event::wallet::WalletEvent;
 use sqlx::postgres::PgConnection;
 
 use crate::prices::{FeedRow, RoundRow};
-use crate::row::{self, Error, Row, Table};
+use crate::row::{self, Error, Existing, Row, Table};
 use crate::signing_requests::SigningRequestRow;
 use crate::transactions::TransactionRow;
 use crate::wallets::WalletRow;
 
-/// A read model. Its rows follow from the events' positions and payloads alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
-pub enum ReadModel {
-    /// What each wallet is now.
-    Wallets,
-    /// What became of each request for a signature.
-    SigningRequests,
-    /// Every signed transaction and whether the chain has it.
-    Transactions,
-    /// Every feed and every accepted round.
-    Prices,
-}
+/// Applies events, in position order, within a transaction that the caller commits with the build's checkpoint.
+pub type Apply =
+    for<'a> fn(&'a mut PgConnection, &'a [RecordedEvent], Existing) -> BoxFuture<'a, Result<(), Error>>;
 
-impl ReadModel {
-    /// Every read model.
-    pub const ALL: [Self; 4] = [Self::Wallets, Self::SigningRequests, Self::Transactions, Self::Prices];
-
-    /// Its name: of its checkpoint, in metrics, readiness and answers, and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Wallets => "wallets",
-            Self::SigningRequests => "signing-requests",
-            Self::Transactions => "transactions",
-            Self::Prices => "prices",
-        }
-    }
-
-    /// The events it reads.
-    pub fn filter(self) -> Filter {
-        let aggregate_type = match self {
-            Self::Wallets | Self::SigningRequests | Self::Transactions => "wallet",
-            Self::Prices => "price-feed",
-        };
-        Filter { aggregate_type: Some(aggregate_type.to_owned()), ..Filter::default() }
-    }
-
+/// What a read model is. Its rows follow from the events' positions and payloads alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Definition {
+    /// Its name: of its builds, in metrics, readiness and answers, and on the command line.
+    pub name: &'static str,
+    /// Grows with every change of its tables or of what its rows say: each version is built anew from the log, beside
+    /// the one that is live.
+    pub version: u32,
+    /// The aggregate whose events it reads.
+    pub aggregate_type: &'static str,
     /// Where it keeps its rows.
-    pub fn tables(self) -> &'static [Table] {
-        match self {
-            Self::Wallets => &[WalletRow::TABLE],
-            Self::SigningRequests => &[SigningRequestRow::TABLE],
-            Self::Transactions => &[TransactionRow::TABLE],
-            Self::Prices => &[FeedRow::TABLE, RoundRow::TABLE],
-        }
-    }
+    pub tables: &'static [Table],
+    /// Makes its tables, in the schema that the session is on.
+    pub schema: &'static str,
+    /// Makes the indexes that only questions need, once there are rows.
+    pub indexes: &'static str,
+    /// How events become rows.
+    pub apply: Apply,
+}
 
-    /// Applies events, in position order, within a transaction that the caller commits with the checkpoint.
-    pub async fn apply(self, transaction: &mut PgConnection, events: &[RecordedEvent]) -> Result<(), Error> {
-        match self {
-            Self::Wallets => row::apply::<WalletRow>(transaction, &row::read::<WalletEvent>(events)?).await,
-            Self::SigningRequests => {
-                row::apply::<SigningRequestRow>(transaction, &row::read::<WalletEvent>(events)?).await
-            }
-            Self::Transactions => {
-                row::apply::<TransactionRow>(transaction, &row::read::<WalletEvent>(events)?).await
-            }
-            Self::Prices => {
-                let events = row::read::<PriceFeedEvent>(events)?;
-                row::apply::<FeedRow>(transaction, &events).await?;
-                row::apply::<RoundRow>(transaction, &events).await
-            }
-        }
+/// What each wallet is now.
+pub const WALLETS: Definition = Definition {
+    name: "wallets",
+    version: 1,
+    aggregate_type: "wallet",
+    tables: &[WalletRow::TABLE],
+    schema: include_str!("../read_models/wallets.sql"),
+    indexes: "",
+    apply: wallet_rows::<WalletRow>,
+};
+
+/// What became of each request for a signature.
+pub const SIGNING_REQUESTS: Definition = Definition {
+    name: "signing-requests",
+    version: 2,
+    aggregate_type: "wallet",
+    tables: &[SigningRequestRow::TABLE],
+    schema: include_str!("../read_models/signing_requests.sql"),
+    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS signing_requests_newest ON signing_requests
+              (tenant, first_position DESC)",
+    apply: wallet_rows::<SigningRequestRow>,
+};
+
+/// Every signed transaction and whether the chain has it.
+pub const TRANSACTIONS: Definition = Definition {
+    name: "transactions",
+    version: 1,
+    aggregate_type: "wallet",
+    tables: &[TransactionRow::TABLE],
+    schema: include_str!("../read_models/transactions.sql"),
+    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS transactions_newest ON transactions (tenant, first_position DESC)",
+    apply: wallet_rows::<TransactionRow>,
+};
+
+/// Every feed and every accepted round.
+pub const PRICES: Definition = Definition {
+    name: "prices",
+    version: 1,
+    aggregate_type: "price-feed",
+    tables: &[FeedRow::TABLE, RoundRow::TABLE],
+    schema: include_str!("../read_models/prices.sql"),
+    indexes: "CREATE UNIQUE INDEX IF NOT EXISTS price_rounds_round ON price_rounds (tenant, pair, round);
+              CREATE UNIQUE INDEX IF NOT EXISTS price_rounds_position ON price_rounds (tenant, position)",
+    apply: price_rows,
+};
+
+/// Every read model.
+pub const ALL: [&Definition; 4] = [&WALLETS, &SIGNING_REQUESTS, &TRANSACTIONS, &PRICES];
+
+impl Definition {
+    /// The events it reads.
+    pub fn filter(&self) -> Filter {
+        Filter { aggregate_type: Some(self.aggregate_type.to_owned()), ..Filter::default() }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use clap::ValueEnum;
+fn wallet_rows<'a, R: Row<Event = WalletEvent>>(
+    transaction: &'a mut PgConnection,
+    events: &'a [RecordedEvent],
+    existing: Existing,
+) -> BoxFuture<'a, Result<(), Error>> {
+    async move { row::apply::<R>(transaction, &row::read(events)?, existing).await }.boxed()
+}
 
-    use super::*;
-
-    #[test]
-    fn the_command_line_knows_every_read_model_by_its_name() {
-        for model in ReadModel::ALL {
-            assert_eq!(ReadModel::from_str(model.name(), false), Ok(model));
-        }
-        assert_eq!(ReadModel::value_variants().len(), ReadModel::ALL.len());
+fn price_rows<'a>(
+    transaction: &'a mut PgConnection,
+    events: &'a [RecordedEvent],
+    existing: Existing,
+) -> BoxFuture<'a, Result<(), Error>> {
+    async move {
+        let events = row::read::<PriceFeedEvent>(events)?;
+        row::apply::<FeedRow>(transaction, &events, existing).await?;
+        row::apply::<RoundRow>(transaction, &events, existing).await
     }
+    .boxed()
 }

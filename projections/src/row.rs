@@ -1,11 +1,13 @@
-//! Rows of a read model: what an event does to one is a pure function, reading and writing them is the same for all.
+//! Rows of a read model: what an event does to one is a pure function, reading and writing them is the same for all, for
+//! one event and for thousands.
 //!
-//! A page costs two reads and writes a table: the touched rows are loaded, changed in memory in position order, and
-//! replaced whole. Columns are the fields of the row's type.
+//! A chunk of the log costs at most one read and two writes a table: rows that were there are loaded, all are changed in
+//! memory in position order, and the changed ones are replaced whole. Columns are the fields of the row's type.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 
 use nsl_event_store::RecordedEvent;
+use nsl_schemas::event::WireEvent;
 use nsl_schemas::query;
 use nsl_schemas::token::Tenant;
 use serde::de::DeserializeOwned;
@@ -13,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::types::Json;
 
-use crate::database::{bigint, refuses_data};
+use crate::copy;
+use crate::database::{bigint, is_repeat, refuses_data};
 use crate::log_event::{self, LogEvent};
-use nsl_schemas::event::WireEvent;
 
 /// A table of rows that belong to tenants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,21 @@ pub enum Error {
         /// Which row.
         id: String,
     },
+    /// An event makes a row that is there already; [`Existing::Unknown`] finds it.
+    #[error("a new row of {table} is there already")]
+    Repeated {
+        /// The table.
+        table: &'static str,
+        /// What the database said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The code that applies events panicked.
+    #[error("applying events panicked: {message}")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
     /// The database refuses a row; it would do so again.
     #[error("rows of {table} are refused")]
     Refused {
@@ -75,13 +92,23 @@ impl Error {
     pub fn position(&self) -> Option<u64> {
         match self {
             Self::Unreadable { position, .. } | Self::Missing { position, .. } => Some(*position),
-            Self::Refused { .. } | Self::Unavailable { .. } => None,
+            Self::Repeated { .. }
+            | Self::Panicked { .. }
+            | Self::Refused { .. }
+            | Self::Unavailable { .. } => None,
         }
+    }
+
+    /// Whether a newer build is needed to read the event.
+    pub fn is_from_the_future(&self) -> bool {
+        matches!(self, Self::Unreadable { source, .. } if source.is_from_the_future())
     }
 
     fn from_sqlx(table: &'static str) -> impl Fn(sqlx::Error) -> Self {
         move |source| {
-            if refuses_data(&source) {
+            if is_repeat(&source) {
+                Self::Repeated { table, source }
+            } else if refuses_data(&source) {
                 Self::Refused { table, source }
             } else {
                 Self::Unavailable { table, source }
@@ -100,7 +127,8 @@ pub trait Row: Serialize + DeserializeOwned + Send + Sync + Unpin + 'static {
     /// Which row of the tenant an event changes, if any.
     fn id(event: &LogEvent<Self::Event>) -> Option<String>;
 
-    /// The row after an event; none where the event needs a row and `before` is none.
+    /// The row after an event; none where the event needs a row and `before` is none. An event that needs no row makes
+    /// the same one whatever was before it.
     fn evolve(before: Option<&Self>, event: &LogEvent<Self::Event>) -> Option<Self>;
 }
 
@@ -112,66 +140,116 @@ pub(crate) fn read<E: WireEvent>(recorded: &[RecordedEvent]) -> Result<Vec<LogEv
     recorded.iter().map(read).collect()
 }
 
+/// What is known of the rows that events make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// None is there yet, as nearly always; otherwise the answer is [`Error::Repeated`].
+    None,
+    /// Some may be there and are replaced.
+    Unknown,
+}
+
 /// Applies events, in position order, to the rows of one table.
 pub(crate) async fn apply<R: Row>(
     transaction: &mut PgConnection,
     events: &[LogEvent<R::Event>],
+    existing: Existing,
 ) -> Result<(), Error> {
-    let touched: BTreeSet<Key> = events.iter().filter_map(key::<R>).collect();
-    if touched.is_empty() {
-        return Ok(());
-    }
-    let mut rows = load::<R>(transaction, &touched).await?;
-    for event in events {
-        let Some(key) = key::<R>(event) else { continue };
-        let Some(row) = R::evolve(rows.get(&key), event) else {
-            let (position, table) = (event.position, R::TABLE.name);
-            return Err(Error::Missing { position, table, tenant: event.tenant.clone(), id: key.1 });
-        };
-        rows.insert(key, row);
-    }
-    replace(transaction, &rows).await
+    let mut changes = Changes::<R>::new();
+    changes.evolve(events)?;
+    changes.load(transaction).await?;
+    changes.write(transaction, existing).await
 }
 
 /// Tenant and id.
 type Key = (String, String);
 
-fn key<R: Row>(event: &LogEvent<R::Event>) -> Option<Key> {
-    R::id(event).map(|id| (event.tenant.to_string(), id))
+/// The rows that a chunk of events changes.
+struct Changes<'a, R: Row> {
+    rows: HashMap<Key, R>,
+    /// Rows that must be there, because the first event of theirs does not make them.
+    required: HashSet<Key>,
+    /// The events of these, in order. Rows are independent of each other, so they may come later.
+    deferred: Vec<(Key, &'a LogEvent<R::Event>)>,
 }
 
-async fn load<R: Row>(
-    transaction: &mut PgConnection,
-    touched: &BTreeSet<Key>,
-) -> Result<BTreeMap<Key, R>, Error> {
-    let Table { name, id } = R::TABLE;
-    let statement = format!(
-        "SELECT tenant, {id}, to_jsonb(found) FROM {name} AS found
-          WHERE (tenant, {id}) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
-    );
-    let (tenants, ids): (Vec<&str>, Vec<&str>) =
-        touched.iter().map(|(t, i)| (t.as_str(), i.as_str())).unzip();
-    let found: Vec<(String, String, Json<R>)> = sqlx::query_as(&statement)
-        .bind(tenants)
-        .bind(ids)
-        .fetch_all(transaction)
-        .await
-        .map_err(Error::from_sqlx(name))?;
-    Ok(found.into_iter().map(|(tenant, id, Json(row))| ((tenant, id), row)).collect())
+impl<'a, R: Row> Changes<'a, R> {
+    fn new() -> Self {
+        Self { rows: HashMap::new(), required: HashSet::new(), deferred: Vec::new() }
+    }
+
+    fn evolve(&mut self, events: &'a [LogEvent<R::Event>]) -> Result<(), Error> {
+        for event in events {
+            let Some(id) = R::id(event) else { continue };
+            let key = (event.tenant.to_string(), id);
+            if self.required.contains(&key) {
+                self.deferred.push((key, event));
+            } else if let Some(row) = R::evolve(self.rows.get(&key), event) {
+                self.rows.insert(key, row);
+            } else if self.rows.contains_key(&key) {
+                return Err(missing::<R>(event, key));
+            } else {
+                self.required.insert(key.clone());
+                self.deferred.push((key, event));
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads the rows that must be there, and changes them.
+    async fn load(&mut self, transaction: &mut PgConnection) -> Result<(), Error> {
+        if self.required.is_empty() {
+            return Ok(());
+        }
+        let Table { name, id } = R::TABLE;
+        let statement = format!(
+            "SELECT tenant, {id}, to_jsonb(found) FROM {name} AS found
+              WHERE (tenant, {id}) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+        );
+        let (tenants, ids) = columns(self.required.iter());
+        let found: Vec<(String, String, Json<R>)> = sqlx::query_as(&statement)
+            .bind(tenants)
+            .bind(ids)
+            .fetch_all(transaction)
+            .await
+            .map_err(Error::from_sqlx(name))?;
+        self.rows.extend(found.into_iter().map(|(tenant, id, Json(row))| ((tenant, id), row)));
+        for (key, event) in std::mem::take(&mut self.deferred) {
+            let Some(row) = R::evolve(self.rows.get(&key), event) else {
+                return Err(missing::<R>(event, key));
+            };
+            self.rows.insert(key, row);
+        }
+        Ok(())
+    }
+
+    async fn write(&self, transaction: &mut PgConnection, existing: Existing) -> Result<(), Error> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let Table { name, id } = R::TABLE;
+        let failed = Error::from_sqlx(name);
+        let (tenants, ids) = match existing {
+            Existing::None => columns(self.required.iter()),
+            Existing::Unknown => columns(self.rows.keys()),
+        };
+        if !ids.is_empty() {
+            let delete = format!(
+                "DELETE FROM {name} WHERE (tenant, {id}) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+            );
+            let deleted = sqlx::query(&delete).bind(tenants).bind(ids).execute(&mut *transaction).await;
+            deleted.map_err(&failed)?;
+        }
+        copy::rows(transaction, name, self.rows.values()).await.map_err(&failed)
+    }
 }
 
-async fn replace<R: Row>(transaction: &mut PgConnection, rows: &BTreeMap<Key, R>) -> Result<(), Error> {
-    let Table { name, id } = R::TABLE;
-    let delete =
-        format!("DELETE FROM {name} WHERE (tenant, {id}) IN (SELECT * FROM unnest($1::text[], $2::text[]))");
-    let insert = format!("INSERT INTO {name} SELECT * FROM jsonb_populate_recordset(NULL::{name}, $1)");
-    let (tenants, ids): (Vec<&str>, Vec<&str>) = rows.keys().map(|(t, i)| (t.as_str(), i.as_str())).unzip();
-    let failed = Error::from_sqlx(name);
-    let deleted = sqlx::query(&delete).bind(tenants).bind(ids).execute(&mut *transaction).await;
-    deleted.map_err(&failed)?;
-    let rows = Json(rows.values().collect::<Vec<_>>());
-    sqlx::query(&insert).bind(rows).execute(transaction).await.map_err(&failed)?;
-    Ok(())
+fn missing<R: Row>(event: &LogEvent<R::Event>, (_, id): Key) -> Error {
+    Error::Missing { position: event.position, table: R::TABLE.name, tenant: event.tenant.clone(), id }
+}
+
+fn columns<'a>(keys: impl Iterator<Item = &'a Key>) -> (Vec<&'a str>, Vec<&'a str>) {
+    keys.map(|(tenant, id)| (tenant.as_str(), id.as_str())).unzip()
 }
 
 /// What a row adds to the answer that it is shown as.

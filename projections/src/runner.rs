@@ -1,22 +1,37 @@
-//! Runs one read model: pages of the log become rows, committed with the checkpoint in one transaction.
+//! Runs one read model: chunks of the log become rows, committed with the checkpoint in one transaction.
 //!
 //! An event that cannot be applied is never skipped: what is before it is committed, then this read model stops, and
-//! only this one, until a restart or a rebuild. Several processes may run the same: the checkpoint's lock lets one write
-//! at a time, and the other continues from where that one came to.
+//! only this one, until a retry, a restart or a rebuild gets on. Several processes may run the same: the checkpoint's
+//! lock lets one write at a time, and the other continues from where that one came to. A version that is not there yet is
+//! built first, beside the one that answers.
 
-use nsl_event_store::{EventReader, Page, ReadError, RecordedEvent, Subscription};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use nsl_event_store::{EventReader, Page, ReadError, RecordedEvent};
+use nsl_schemas::query::ProjectionState;
 use sqlx::postgres::PgPool;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::checkpoint::{self, Checkpoint};
-use crate::progress::{Progress, RETRY_PAUSE, described};
-use crate::read_model::ReadModel;
-use crate::row;
+use crate::builds::{self, Build, State};
+use crate::database::Database;
+use crate::failpoints;
+use crate::fault::{Fault, Pace, caught, described};
+use crate::feed::Feed;
+use crate::progress::Progress;
+use crate::read_model::Definition;
+use crate::rebuild::{self, Rebuild};
+use crate::row::{self, Existing};
 
-/// Events of one page: enough that a rebuild spends its time in Postgres and not on the way there, few enough that a
-/// page's rows are small in memory.
-pub(crate) const PAGE_EVENTS: u32 = 500;
+/// How often a stopped read model looks whether it was rebuilt, and a build shows how far it is.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a build says in the log how far it is.
+const BUILD_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Why a read model does not get on.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +42,20 @@ pub enum Error {
     /// The checkpoint cannot be read or written.
     #[error("checkpoint cannot be read or written")]
     Checkpoint(#[source] sqlx::Error),
-    /// Events cannot be applied.
+    /// The rows cannot be written now.
     #[error(transparent)]
-    Apply(#[from] row::Error),
+    Rows(row::Error),
+    /// An event cannot be applied.
+    #[error("event {position} ({event_id}) cannot be applied")]
+    Event {
+        /// Where it is.
+        position: u64,
+        /// Which it is.
+        event_id: Uuid,
+        /// Why.
+        #[source]
+        source: row::Error,
+    },
     /// The log ends before the checkpoint: it was restored to an earlier state than the read model has seen.
     #[error("read model is at position {position}, but the log ends at {head}: rebuild it")]
     AheadOfLog {
@@ -38,26 +64,40 @@ pub enum Error {
         /// The log's head.
         head: u64,
     },
+    /// Its version cannot be built.
+    #[error(transparent)]
+    Build(Box<rebuild::Error>),
+    /// The code that follows the log panicked.
+    #[error("projection panicked: {message}")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
 }
 
 impl Error {
-    /// Whether trying again may help.
-    fn may_pass(&self) -> bool {
+    /// What becomes of the read model.
+    pub(crate) fn fault(&self) -> Fault {
         match self {
-            Self::Log(error) => !matches!(error, ReadError::Corrupt { .. }),
-            Self::Checkpoint(_) => true,
-            Self::Apply(error) => matches!(error, row::Error::Unavailable { .. }),
-            Self::AheadOfLog { .. } => false,
+            Self::Log(error) if !error.may_pass() => Fault::failed(self),
+            Self::AheadOfLog { .. } | Self::Panicked { .. } => Fault::failed(self),
+            Self::Log(_) | Self::Checkpoint(_) | Self::Rows(_) => Fault::waiting(self),
+            Self::Event { position, event_id, source } => {
+                let future = source.is_from_the_future();
+                let state = if future { ProjectionState::Parked } else { ProjectionState::Failed };
+                Fault { state, event: Some((*position, *event_id)), ..Fault::waiting(self) }
+            }
+            Self::Build(error) => Fault { reason: described(self), ..error.fault() },
         }
     }
 }
 
-/// What became of a page.
+/// What became of a chunk.
 #[derive(Debug)]
 pub(crate) enum Advanced {
     /// It is committed.
-    To(Checkpoint),
-    /// Somebody else moved the checkpoint; nothing was written.
+    To(Build),
+    /// Somebody else moved the checkpoint or replaced the build; nothing was written.
     Elsewhere,
 }
 
@@ -65,134 +105,240 @@ pub(crate) enum Advanced {
 #[derive(Debug)]
 pub struct Runner {
     /// Which.
-    pub model: ReadModel,
+    pub definition: &'static Definition,
     /// The log.
     pub log: EventReader,
-    /// The live schema.
+    /// Where builds are made.
+    pub database: Database,
+    /// Where it is served.
     pub pool: PgPool,
     /// Where it shows how far it is.
     pub progress: Progress,
+    /// How long it rests when it does not get on.
+    pub pace: Pace,
 }
 
 impl Runner {
     /// Follows the log until `stop`; what was taken is finished.
-    pub async fn run(self, mut wake: watch::Receiver<u64>, stop: CancellationToken) {
-        let mut at = Checkpoint::default();
+    pub async fn run(self, wake: watch::Receiver<u64>, stop: CancellationToken) {
+        let mut failures: u32 = 0;
         while !stop.is_cancelled() {
-            let Err(error) = self.follow(&mut at, &mut wake, &stop).await else { continue };
-            let reason = described(&error);
-            let projection = self.model.name();
-            if error.may_pass() {
-                tracing::warn!(projection, reason, "projection waits");
-                self.progress.blocked(&reason, None, None);
-                pause(&stop).await;
-            } else {
-                tracing::error!(
-                    projection,
-                    reason,
-                    "projection stopped; mend the cause, then restart or rebuild"
-                );
-                self.wait_for_rebuild(&reason, at.generation, &stop).await;
-            }
+            let (mut at, before) = (None, self.progress.status().position);
+            let outcome = caught(self.get_on(&mut at, &wake, &stop)).await;
+            let error = match outcome {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error,
+                Err(message) => Error::Panicked { message },
+            };
+            failures = if self.progress.status().position > before { 1 } else { failures.saturating_add(1) };
+            let fault = error.fault();
+            fault.report(self.definition.name);
+            self.rest(&fault, self.pace.rest(&fault, failures), at, &stop).await;
         }
     }
 
-    /// Follows from the checkpoint on until `stop`, or until somebody else moves the checkpoint.
-    async fn follow(
+    /// Follows the served build, or makes one. Ends at `stop`, and when there is another build to follow.
+    async fn get_on(
         &self,
-        at: &mut Checkpoint,
-        wake: &mut watch::Receiver<u64>,
+        at: &mut Option<Build>,
+        wake: &watch::Receiver<u64>,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
-        *at = checkpoint::load(&self.pool, self.model.name()).await.map_err(Error::Checkpoint)?;
+        let served = builds::find(&self.pool, self.definition, State::Served).await;
+        *at = served.map_err(Error::Checkpoint)?;
+        match *at {
+            Some(build) => self.follow(build, wake, stop).await,
+            None => self.build(stop).await,
+        }
+    }
+
+    async fn follow(
+        &self,
+        mut at: Build,
+        wake: &watch::Receiver<u64>,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
         let head = self.log.head().await?;
         if head < at.position {
             return Err(Error::AheadOfLog { position: at.position, head });
         }
-        self.progress.at(at.position, head);
-        let mut subscription =
-            Subscription::new(self.log.clone(), at.position, self.model.filter(), PAGE_EVENTS);
+        // After a failure it is well again only once it got on.
+        if at.position == head || self.progress.fault().is_none() {
+            self.progress.at(at.position, head);
+        }
+        let mut feed = Feed::start(self.log.clone(), at.position, self.definition.filter(), wake.clone());
         loop {
-            let page = tokio::select! {
+            let chunk = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                page = subscription.next_page(wake) => page?,
+                chunk = feed.chunk() => chunk?,
             };
-            match advance(&self.pool, self.model, *at, &page).await? {
-                Advanced::To(reached) => *at = reached,
+            if let Some(event) = chunk.events.first() {
+                self.progress.waits_since(event.recorded_at_ms);
+            }
+            match advance(&self.pool, self.definition, at, &chunk).await? {
+                Advanced::To(reached) => at = reached,
                 Advanced::Elsewhere => return Ok(()),
             }
-            self.progress.at(at.position, page.head);
+            self.progress.applied(chunk.events.len());
+            self.progress.at(at.position, chunk.head);
         }
     }
 
-    /// Shows why it stopped until a rebuild replaces the rows of this generation.
-    async fn wait_for_rebuild(&self, reason: &str, generation: i64, stop: &CancellationToken) {
-        let projection = self.model.name();
-        let mut recorded = false;
-        while !stop.is_cancelled() {
+    /// Builds this version, or waits while somebody else does.
+    async fn build(&self, stop: &CancellationToken) -> Result<(), Error> {
+        let begun = Rebuild::begin(self.log.clone(), &self.database, self.definition, State::Building).await;
+        let rebuild = match begun {
+            Ok(rebuild) => rebuild,
+            Err(rebuild::Error::Underway { .. }) => {
+                self.show_build().await?;
+                pause(LOOK_INTERVAL, stop).await;
+                return Ok(());
+            }
+            Err(error) => return Err(Error::Build(Box::new(error))),
+        };
+        let (projection, version) = (self.definition.name, self.definition.version);
+        let mut logged: Option<Instant> = None;
+        let mut told = |position, head| {
+            if logged.is_none_or(|logged| logged.elapsed() >= BUILD_LOG_INTERVAL) {
+                tracing::info!(projection, version, position, head, "building a read model");
+                logged = Some(Instant::now());
+            }
+        };
+        let mut serving = pin!(rebuild.serve(&mut told));
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                served = &mut serving => {
+                    let position = served.map_err(|error| Error::Build(Box::new(error)))?;
+                    tracing::info!(projection, version, position, "read model was built and switched to");
+                    return Ok(());
+                }
+                () = tokio::time::sleep(LOOK_INTERVAL) => self.show_build().await?,
+            }
+        }
+    }
+
+    async fn show_build(&self) -> Result<(), Error> {
+        let failed = Error::Checkpoint;
+        let built = builds::find(&self.pool, self.definition, State::Building).await.map_err(failed)?;
+        let answering = builds::answering_position(&self.pool, self.definition).await.map_err(failed)?;
+        let head = self.log.head().await?;
+        self.progress.building(built.map_or(0, |built| built.position), answering.unwrap_or(0), head);
+        Ok(())
+    }
+
+    /// Shows why it does not get on, for so long or until another build replaces this one.
+    async fn rest(&self, fault: &Fault, rest: Duration, at: Option<Build>, stop: &CancellationToken) {
+        if fault.state == ProjectionState::Waiting {
+            self.progress.blocked(fault, None, None);
+            return pause(rest, stop).await;
+        }
+        let (until, mut recorded) = (Instant::now() + rest, false);
+        while !stop.is_cancelled() && Instant::now() < until {
             // A database that does not answer now is asked again; the reason to stop remains the first one.
-            let found = checkpoint::load(&self.pool, projection).await.ok();
+            let found = builds::find(&self.pool, self.definition, State::Served).await.ok().flatten();
             let position = found.map(|found| found.position);
-            self.progress.blocked(reason, position, self.log.head().await.ok());
-            if found.is_some_and(|found| found.generation != generation) {
-                tracing::info!(projection, position, "projection was rebuilt and goes on");
+            self.progress.blocked(fault, position, self.log.head().await.ok());
+            if found.map(|found| found.generation) != at.map(|at| at.generation) && found.is_some() {
+                tracing::info!(projection = self.definition.name, position, "projection was rebuilt");
                 return;
             }
             if !recorded {
-                recorded = checkpoint::record_stop(&self.pool, projection, reason).await.is_ok();
+                recorded = builds::record_stop(&self.pool, self.definition, &fault.reason).await.is_ok();
             }
-            pause(stop).await;
+            pause(LOOK_INTERVAL.min(rest), stop).await;
         }
     }
 }
 
-/// Commits a page on top of the checkpoint `from`. Where one of its events cannot be applied, commits what is before
-/// that event and answers the error.
+/// Commits a chunk on top of the build `from`. Where one of its events cannot be applied, commits what is before that
+/// event and answers the error.
 pub(crate) async fn advance(
     pool: &PgPool,
-    model: ReadModel,
-    from: Checkpoint,
-    page: &Page,
+    definition: &'static Definition,
+    from: Build,
+    chunk: &Page,
 ) -> Result<Advanced, Error> {
-    let mut upto = page.position;
-    let mut failure = None;
-    while upto > from.position {
-        let events = page.events.partition_point(|event| event.position <= upto);
-        match commit(pool, model, from, &page.events[..events], upto).await {
-            Err(Error::Apply(error)) if error.position().is_some_and(|position| position <= upto) => {
-                upto = error.position().unwrap_or(upto).saturating_sub(1);
-                failure = Some(error);
-            }
-            Ok(Advanced::To(_)) if failure.is_some() => break,
+    advance_to(pool, definition, from, &chunk.events, chunk.position).await
+}
+
+fn advance_to<'a>(
+    pool: &'a PgPool,
+    definition: &'static Definition,
+    from: Build,
+    events: &'a [RecordedEvent],
+    upto: u64,
+) -> BoxFuture<'a, Result<Advanced, Error>> {
+    async move {
+        let error = match commit(pool, definition, from, events, upto).await {
+            Err(Error::Rows(error)) if !matches!(error, row::Error::Unavailable { .. }) => error,
             other => return other,
+        };
+        // What is before the event goes in; where nobody says which event it is, the halves tell.
+        let before = match error.position() {
+            Some(position) => events.partition_point(|event| event.position < position),
+            None => events.len() / 2,
+        };
+        let (first, rest) = events.split_at(before);
+        let Some(blamed) = rest.first() else { return Err(Error::Rows(error)) };
+        let mut at = from;
+        if blamed.position - 1 > from.position {
+            match advance_to(pool, definition, from, first, blamed.position - 1).await? {
+                Advanced::To(reached) => at = reached,
+                Advanced::Elsewhere => return Ok(Advanced::Elsewhere),
+            }
         }
+        if error.position().is_some() || events.len() == 1 {
+            let (position, event_id) = (blamed.position, blamed.event_id);
+            return Err(Error::Event { position, event_id, source: error });
+        }
+        advance_to(pool, definition, at, rest, upto).await
     }
-    failure.map_or(Ok(Advanced::To(from)), |error| Err(error.into()))
+    .boxed()
 }
 
 async fn commit(
     pool: &PgPool,
-    model: ReadModel,
-    from: Checkpoint,
+    definition: &'static Definition,
+    from: Build,
     events: &[RecordedEvent],
     upto: u64,
 ) -> Result<Advanced, Error> {
+    match try_commit(pool, definition, from, events, upto, Existing::None).await {
+        Err(Error::Rows(row::Error::Repeated { .. })) => {
+            try_commit(pool, definition, from, events, upto, Existing::Unknown).await
+        }
+        other => other,
+    }
+}
+
+async fn try_commit(
+    pool: &PgPool,
+    definition: &'static Definition,
+    from: Build,
+    events: &[RecordedEvent],
+    upto: u64,
+    existing: Existing,
+) -> Result<Advanced, Error> {
     let mut transaction = pool.begin().await.map_err(Error::Checkpoint)?;
-    let found = checkpoint::lock(&mut transaction, model.name()).await.map_err(Error::Checkpoint)?;
-    if found != from {
+    let found = builds::lock(&mut transaction, definition, from.state).await.map_err(Error::Checkpoint)?;
+    if found != Some(from) {
         return Ok(Advanced::Elsewhere);
     }
-    model.apply(&mut transaction, events).await?;
-    checkpoint::advance(&mut transaction, model.name(), upto).await.map_err(Error::Checkpoint)?;
+    let applied = caught((definition.apply)(&mut transaction, events, existing)).await;
+    applied.unwrap_or_else(|message| Err(row::Error::Panicked { message })).map_err(Error::Rows)?;
+    builds::advance(&mut transaction, definition, from.state, upto).await.map_err(Error::Checkpoint)?;
+    failpoints::APPLIED.reach();
     // A lost answer to the commit is an error here and no loss: the next read of the checkpoint tells.
     transaction.commit().await.map_err(Error::Checkpoint)?;
-    Ok(Advanced::To(Checkpoint { position: upto, ..from }))
+    failpoints::COMMITTED.reach();
+    Ok(Advanced::To(Build { position: upto, ..from }))
 }
 
 /// Rests before the next try.
-pub(crate) async fn pause(stop: &CancellationToken) {
+pub(crate) async fn pause(rest: Duration, stop: &CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = tokio::time::sleep(RETRY_PAUSE) => {}
+        () = tokio::time::sleep(rest) => {}
     }
 }

@@ -11,16 +11,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::announce::{self, Announcer};
 use crate::config::Config;
-use crate::database::{self, Database, Schema};
+use crate::database::{self, Database};
+use crate::fault::{Pace, described};
 use crate::price_stream::{self, PricePublisher};
-use crate::progress::{Gauges, Progress, described};
+use crate::progress::{self, Gauges, Progress};
 use crate::queries::{self, Queries};
-use crate::read_model::ReadModel;
+use crate::read_model::{self, Definition};
 use crate::runner::{Runner, pause};
 use crate::wake;
 
-/// Sessions on the log: the followers read in turns of milliseconds.
-const LOG_CONNECTIONS: u32 = 4;
+/// Sessions on the log: one reads ahead for each follower, one asks for the head.
+const LOG_CONNECTIONS: u32 = 6;
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -42,12 +43,14 @@ pub enum Error {
 /// What everything here works on.
 struct Connections {
     log: EventReader,
+    database: Database,
     pool: PgPool,
     bus: Bus,
 }
 
 /// Starts everything; the tasks run until the shutdown.
 pub async fn run(context: Context<Config>) -> Result<(), Error> {
+    nsl_telemetry::failpoint::register(&crate::failpoints::ALL);
     let stop = context.shutdown.token().clone();
     let connected = tokio::select! {
         () = stop.cancelled() => return Ok(()),
@@ -67,7 +70,7 @@ async fn connect(config: &Config, stop: &CancellationToken) -> Result<Option<Con
     let bus = Bus::connect(&config.bus, env!("CARGO_PKG_NAME")).await?;
     while !stop.is_cancelled() {
         let error = match open(config, &database).await {
-            Ok((log, pool)) => return Ok(Some(Connections { log, pool, bus })),
+            Ok((log, pool)) => return Ok(Some(Connections { log, database, pool, bus })),
             Err(error) => error,
         };
         match &error {
@@ -77,34 +80,37 @@ async fn connect(config: &Config, stop: &CancellationToken) -> Result<Option<Con
             }
             _ => return Err(error),
         }
-        pause(stop).await;
+        pause(Pace::default().first, stop).await;
     }
     Ok(None)
 }
 
 async fn open(config: &Config, database: &Database) -> Result<(EventReader, PgPool), Error> {
     let log = EventReader::connect(config.log.url.expose(), LOG_CONNECTIONS).await.map_err(Error::Log)?;
-    database.prepare(Schema::Live).await?;
-    let pool = database.open(Schema::Live, config.read.connections.get()).await?;
+    database.prepare().await?;
+    let pool = database.open(&read_model::ALL, config.read.connections.get()).await?;
     Ok((log, pool))
 }
 
 fn start(context: &Context<Config>, connections: Connections) -> Result<(), Error> {
     let gauges = Gauges::new(&context.metrics)?;
-    let progress = |name| Progress::new(name, &gauges, &context.readiness);
+    let progress = |name, version| Progress::new(name, version, &gauges, &context.readiness);
     let heads = watch::Sender::new(0);
 
-    let models = ReadModel::ALL.map(|model| (model, progress(model.name())));
+    let models = read_model::ALL.map(|model| (model, progress(model.name, model.version)));
     for (model, progress) in &models {
-        start_model(context, &connections, *model, progress.clone(), heads.subscribe());
+        start_model(context, &connections, model, progress.clone(), heads.subscribe());
     }
-    let (events, prices) = (progress(announce::NAME), progress(price_stream::NAME));
+    let (events, prices) = (progress(announce::NAME, 1), progress(price_stream::NAME, 1));
     start_event_stream(context, &connections, events.clone(), heads.subscribe());
-    if let Some((_, followed)) = models.iter().find(|(model, _)| *model == ReadModel::Prices) {
+    if let Some((_, followed)) = models.iter().find(|(model, _)| model.name == read_model::PRICES.name) {
         start_price_stream(context, &connections, followed.clone(), prices.clone());
     }
 
-    let followers = models.into_iter().map(|(_, progress)| progress).chain([events, prices]).collect();
+    let followers: Vec<_> =
+        models.into_iter().map(|(_, progress)| progress).chain([events, prices]).collect();
+    let measuring = progress::measure(followers.clone(), context.shutdown.token().clone());
+    context.shutdown.spawn("measure", infallible(measuring));
     let questions = Arc::new(Queries { pool: connections.pool, progress: followers });
     let (bus, stop) = (connections.bus, context.shutdown.token());
     for name in queries::NAMES {
@@ -117,17 +123,20 @@ fn start(context: &Context<Config>, connections: Connections) -> Result<(), Erro
 fn start_model(
     context: &Context<Config>,
     connections: &Connections,
-    model: ReadModel,
+    definition: &'static Definition,
     progress: Progress,
     wake: watch::Receiver<u64>,
 ) {
-    let Connections { log, pool, .. } = connections;
-    let runner = Runner { model, log: log.clone(), pool: pool.clone(), progress };
-    let stop = context.shutdown.token().clone();
-    context.shutdown.spawn(model.name(), async move {
-        runner.run(wake, stop).await;
-        Ok::<(), Error>(())
-    });
+    let Connections { log, database, pool, .. } = connections;
+    let runner = Runner {
+        definition,
+        log: log.clone(),
+        database: database.clone(),
+        pool: pool.clone(),
+        progress,
+        pace: Pace::default(),
+    };
+    context.shutdown.spawn(definition.name, infallible(runner.run(wake, context.shutdown.token().clone())));
 }
 
 fn start_event_stream(
@@ -137,9 +146,9 @@ fn start_event_stream(
     wake: watch::Receiver<u64>,
 ) {
     let Connections { log, bus, .. } = connections;
-    let replicas = context.config.streams.replicas;
-    let announcer = Announcer { log: log.clone(), bus: bus.clone(), replicas, progress };
-    context.shutdown.spawn(announce::NAME, announcer.run(wake, context.shutdown.token().clone()));
+    let (log, bus, replicas) = (log.clone(), bus.clone(), context.config.streams.replicas);
+    let announcer = Announcer { log, bus, replicas, progress, pace: Pace::default() };
+    context.shutdown.spawn(announce::NAME, infallible(announcer.run(wake, context.shutdown.token().clone())));
 }
 
 fn start_price_stream(
@@ -149,11 +158,13 @@ fn start_price_stream(
     progress: Progress,
 ) {
     let Connections { pool, bus, .. } = connections;
-    let replicas = context.config.streams.replicas;
-    let publisher = PricePublisher { pool: pool.clone(), bus: bus.clone(), replicas, prices, progress };
-    let stop = context.shutdown.token().clone();
-    context.shutdown.spawn(price_stream::NAME, async move {
-        publisher.run(stop).await;
-        Ok::<(), Error>(())
-    });
+    let (pool, bus, replicas) = (pool.clone(), bus.clone(), context.config.streams.replicas);
+    let publisher = PricePublisher { pool, bus, replicas, prices, progress, pace: Pace::default() };
+    context.shutdown.spawn(price_stream::NAME, infallible(publisher.run(context.shutdown.token().clone())));
+}
+
+/// A follower deals with its own failures: none of them ends the process, which would end the others.
+async fn infallible(run: impl Future<Output = ()>) -> Result<(), Error> {
+    run.await;
+    Ok(())
 }

@@ -11,6 +11,7 @@ use crate::row::{self, Listed, Row, Table};
 const REQUESTED: &str = "requested";
 const SIGNED: &str = "signed";
 const REFUSED: &str = "refused";
+const EXPIRED: &str = "expired";
 
 /// A signing request's row.
 pub type SigningRequestRow = Listed<SigningRequest>;
@@ -24,6 +25,7 @@ impl Row for SigningRequestRow {
             WalletEvent::TransferRequested(body) => Some(body.request_id.to_string()),
             WalletEvent::TransferSigned(body) => Some(body.request_id.to_string()),
             WalletEvent::TransferRefused(body) => Some(body.request_id.to_string()),
+            WalletEvent::TransferRequestExpired(body) => Some(body.request_id.to_string()),
             _ => None,
         }
     }
@@ -40,6 +42,7 @@ impl Row for SigningRequestRow {
                 REFUSED.clone_into(&mut row.shown.status);
                 row.shown.refusal_code = Some(body.refusal.code.clone());
             }
+            WalletEvent::TransferRequestExpired(_) => EXPIRED.clone_into(&mut row.shown.status),
             _ => {}
         }
         Some(row)

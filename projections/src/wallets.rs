@@ -47,7 +47,8 @@ impl Row for WalletRow {
             | WalletEvent::TransferSigned(_)
             | WalletEvent::TransferRefused(_)
             | WalletEvent::TransferConfirmed(_)
-            | WalletEvent::TransferExpired(_) => {}
+            | WalletEvent::TransferExpired(_)
+            | WalletEvent::TransferRequestExpired(_) => {}
         }
         Some(row)
     }

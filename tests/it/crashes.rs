@@ -6,6 +6,7 @@ use futures::StreamExt as _;
 use nix::sys::signal::Signal;
 use nsl_client::EventFilter;
 use nsl_schemas::result::CommandResult;
+use nsl_schemas::streams;
 use sqlx::PgPool;
 
 use crate::chain::gas;
@@ -31,6 +32,9 @@ const PROCESSES: [&str; 10] = [
 /// The chain's only node is ended in good order: killed, it forgets the blocks of its last second, which a chain of
 /// several nodes gives back to it and this one cannot. What it said to be final would then never have been.
 const CHAIN: &str = "neo";
+/// Every stream that our processes make.
+const STREAMS: [&str; 6] =
+    [streams::COMMANDS, streams::RESULTS, streams::JOBS, streams::EVENTS, streams::PRICES, streams::TICKS];
 /// Commands that must be acknowledged, and transfers that must be confirmed, between two deaths.
 const PROGRESS: usize = 60;
 
@@ -65,15 +69,45 @@ async fn nothing_acknowledged_is_lost_or_doubled_while_every_process_is_killed_i
     system.check_read_models();
 }
 
+/// Every stream is deleted in turn, as an operator may do by mistake: each is made again, and what it held that still
+/// matters comes again from the log and from clients.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_or_doubled_while_every_stream_is_deleted_in_turn() {
+    let Some(system) = System::start().await else { return };
+    let database = system.database();
+    let jetstream = async_nats::jetstream::new(system.bus().await);
+    let mut load = Load::start(&system).await;
+    for stream in STREAMS {
+        let (acknowledged, confirmed) = (load.acknowledged(), confirmed(&database).await.unwrap());
+        jetstream.delete_stream(stream).await.unwrap();
+        let deleted = std::time::Instant::now();
+        until(&format!("work goes on after the deletion of {stream}"), async || {
+            assert!(!load.has_failed(), "a client gave up after the deletion of {stream}");
+            jetstream.get_stream(stream).await.ok()?;
+            let goes_on = load.acknowledged() >= acknowledged + PROGRESS
+                && self::confirmed(&database).await? >= confirmed + PROGRESS;
+            goes_on.then_some(())
+        })
+        .await;
+        let after = deleted.elapsed().as_secs_f32();
+        println!("{stream} deleted; {PROGRESS} further transfers confirmed after {after:.1} s");
+    }
+    let heard = load.stop().await;
+    check_commands(&database, &heard).await;
+    check_chain(&system, &load, &heard).await;
+    check_stream(&system, &database).await;
+    system.check_read_models();
+}
+
 /// Transfers that the log has as confirmed; `None` while the database is away.
-async fn confirmed(database: &PgPool) -> Option<usize> {
+pub(crate) async fn confirmed(database: &PgPool) -> Option<usize> {
     let query = "SELECT count(*) FROM events WHERE event_type = 'transfer-confirmed'";
     let count: i64 = sqlx::query_scalar(query).fetch_one(database).await.ok()?;
     usize::try_from(count).ok()
 }
 
 /// Every acknowledged command is in the log once, as its client heard, and led to its end once.
-async fn check_commands(database: &PgPool, heard: &Heard) {
+pub(crate) async fn check_commands(database: &PgPool, heard: &Heard) {
     for (results, end) in [(&heard.transfers, "transfer-confirmed"), (&heard.creations, "key-created")] {
         let requests: Vec<String> = results.iter().map(|result| result.command_id.to_string()).collect();
         // How many requests have this end, and how many such ends there are.
@@ -87,17 +121,22 @@ async fn check_commands(database: &PgPool, heard: &Heard) {
         assert_eq!(ended().await, (all, all), "{end}");
     }
     assert_eq!(log::faults(database).await, [""; 0]);
+    assert_eq!(lost_and_doubled(database, heard).await, (0, 0));
+}
+
+/// How many commands were acknowledged that the log does not have, and how many that it has twice.
+pub(crate) async fn lost_and_doubled(database: &PgPool, heard: &Heard) -> (usize, usize) {
     let receipts = log::receipts(database).await;
     let all: Vec<&CommandResult> = heard.transfers.iter().chain(&heard.creations).collect();
     let recorded = all.iter().filter(|result| log::holds(&receipts, result)).count();
     let distinct: BTreeSet<_> = all.iter().map(|result| (result.first_position, result.command_id)).collect();
     let (lost, doubled) = (all.len() - recorded, all.len() - distinct.len());
     println!("acknowledged {}, recorded {recorded}, lost {lost}, doubled {doubled}", all.len());
-    assert_eq!((lost, doubled), (0, 0));
+    (lost, doubled)
 }
 
 /// Balances add up to the datoshi: every transfer is on the chain once.
-async fn check_chain(system: &System, load: &Load, heard: &Heard) {
+pub(crate) async fn check_chain(system: &System, load: &Load, heard: &Heard) {
     let node = system.node();
     let transfers = u128::try_from(heard.transfers.len()).unwrap();
     assert_eq!(gas(&node, load.recipient).await, transfers * SENT_DATOSHI);
@@ -113,7 +152,7 @@ async fn check_chain(system: &System, load: &Load, heard: &Heard) {
 }
 
 /// The event stream is the log: sequence = position, no event missing, none twice, byte for byte.
-async fn check_stream(system: &System, database: &PgPool) {
+pub(crate) async fn check_stream(system: &System, database: &PgPool) {
     let head = log::head(database).await;
     let client = system.client().await;
     until("the log is published", async || (client.published_head().await.unwrap() >= head).then_some(()))

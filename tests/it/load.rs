@@ -36,7 +36,7 @@ const TRANSFERS_A_CREATION: usize = 4;
 const VALID_FOR_BLOCKS: u32 = 5_000;
 
 /// What clients were told.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Heard {
     pub(crate) transfers: Vec<CommandResult>,
     pub(crate) creations: Vec<CommandResult>,
@@ -83,6 +83,11 @@ impl Load {
     pub(crate) fn acknowledged(&self) -> usize {
         let heard = self.heard.lock().unwrap();
         heard.transfers.len() + heard.creations.len()
+    }
+
+    /// What the clients were told so far.
+    pub(crate) fn heard(&self) -> Heard {
+        self.heard.lock().unwrap().clone()
     }
 
     /// Whether some wallet gave up.

@@ -9,16 +9,22 @@
     reason = "a test fails by panicking, and says what it skips and found"
 )]
 
+mod admin;
 mod append_only;
 mod bad_input;
 mod chain;
+mod cluster;
 mod command_line;
 mod crashes;
 mod distribution;
 mod duplicates;
+mod expired_requests;
+mod failpoints;
 mod load;
 mod log;
 mod patience;
+mod processors;
+mod scale;
 mod story;
 mod system;
 mod wallets;

@@ -39,7 +39,8 @@ struct Programs {
 }
 
 impl Programs {
-    fn from_environment() -> Option<Self> {
+    /// The services as a site has them, or with failpoints.
+    fn from_environment(services: &str) -> Option<Self> {
         let variable = |name: &str| {
             let value = std::env::var_os(name).map(PathBuf::from);
             if value.is_none() {
@@ -47,7 +48,7 @@ impl Programs {
             }
             value
         };
-        Some(Self { dev: variable("NSL_TEST_DEV")?, services: variable("NSL_TEST_BINARIES_DIR")? })
+        Some(Self { dev: variable("NSL_TEST_DEV")?, services: variable(services)? })
     }
 
     /// `cargo dev` for the site in `folder`.
@@ -70,13 +71,24 @@ pub(crate) struct System {
     programs: Programs,
     /// What the runner says about the site: endpoints by label.
     lines: BTreeMap<String, String>,
+    /// Another bus than the site's own, once the services were moved to it.
+    bus: Option<String>,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl System {
     /// A fresh system, ready; `None` (said aloud) when there are no programs to run.
     pub(crate) async fn start() -> Option<Self> {
-        let programs = Programs::from_environment()?;
+        Self::start_of("NSL_TEST_BINARIES_DIR").await
+    }
+
+    /// A fresh system whose processes can be made to die at named steps.
+    pub(crate) async fn start_with_failpoints() -> Option<Self> {
+        Self::start_of("NSL_TEST_FAILPOINT_BINARIES_DIR").await
+    }
+
+    async fn start_of(services: &str) -> Option<Self> {
+        let programs = Programs::from_environment(services)?;
         let turn = TURN.lock().await;
         let folder = tempfile::Builder::new().prefix("nsl-system-").tempdir().unwrap();
         let directory = SiteDirectory::at(folder.path());
@@ -86,7 +98,8 @@ impl System {
         runner.args(["up", "--foreground"]).stdout(output.try_clone().unwrap()).stderr(output);
         let runner = runner.spawn().unwrap();
         let folder = Some(folder);
-        let mut system = Self { runner, folder, directory, programs, lines: BTreeMap::new(), _turn: turn };
+        let mut system =
+            Self { runner, folder, directory, programs, lines: BTreeMap::new(), bus: None, _turn: turn };
         system.lines = system.await_ready().await;
         Some(system)
     }
@@ -132,9 +145,14 @@ impl System {
 
     /// A connection of its own as the developer.
     pub(crate) async fn client(&self) -> Client {
+        self.client_of(self.key("developer")).await
+    }
+
+    /// A connection of its own as another issuer.
+    pub(crate) async fn client_of(&self, issuer: SigningKey) -> Client {
         let (credentials, server) = self.bus_access();
         let options = Options::new(server, Tenant::parse(TENANT).unwrap())
-            .issued_by(self.key("developer"))
+            .issued_by(issuer)
             .authenticated_as(credentials);
         Client::connect(Options { answer_timeout: ANSWER_TIMEOUT, ..options }).await.unwrap()
     }
@@ -148,7 +166,37 @@ impl System {
     fn bus_access(&self) -> (Credentials, String) {
         let (user_info, server) = self.line("nats").strip_prefix("nats://").unwrap().split_once('@').unwrap();
         let (user, password) = user_info.split_once(':').unwrap();
-        (Credentials { user: user.into(), password: password.into() }, format!("nats://{server}"))
+        let server = self.bus.clone().unwrap_or_else(|| format!("nats://{server}"));
+        (Credentials { user: user.into(), password: password.into() }, server)
+    }
+
+    /// A file that the site was configured with.
+    pub(crate) fn configuration(&self, file: &str) -> PathBuf {
+        self.directory.configuration(file)
+    }
+
+    /// Moves every service to another bus by their configurations, which they read at their next start. Whoever connects
+    /// for a test from here on goes to the first of the servers.
+    pub(crate) async fn move_to_bus(&mut self, servers: &[String], replicas: usize) {
+        self.bus = servers.first().cloned();
+        for name in ["commands", "projections", "enclave-host", "chain-relay", "price-sources"] {
+            let file = self.configuration(&format!("{name}.toml"));
+            let text = std::fs::read_to_string(&file).unwrap();
+            let own = |line: &&str| line.starts_with("url = \"nats://");
+            let old = text.lines().find(own).unwrap();
+            let new = format!("replicas = {replicas}\nurl = \"{}\"", servers.join(","));
+            let mut text = text.replace(old, &new);
+            if name == "projections" {
+                text = [text, format!("\n[streams]\nreplicas = {replicas}\n")].concat();
+            }
+            std::fs::write(&file, text).unwrap();
+            self.end(name, Signal::SIGTERM).await;
+        }
+        let admins: Vec<String> =
+            ["commands", "projections", "enclave-host", "chain-relay"].map(|name| self.admin(name)).into();
+        for admin in admins {
+            until("a moved service is ready", async || crate::admin::get(&admin, "/readyz").await).await;
+        }
     }
 
     /// The database, with the rights that the services have.
@@ -195,6 +243,23 @@ impl System {
         assert!(output.status.success(), "read models differ from the log: {}", text(&output));
     }
 
+    /// The admin address of a service.
+    pub(crate) fn admin(&self, name: &str) -> String {
+        self.line(name).strip_prefix("http://").unwrap().to_owned()
+    }
+
+    /// A further process of a service with the site's configuration and some settings of its own. The runner knows
+    /// nothing of it.
+    pub(crate) fn further(&self, binary: &str, configuration: &str, settings: &[String]) -> Command {
+        let mut command = Command::new(self.programs.services.join(binary));
+        command.arg("--config").arg(self.directory.configuration(configuration));
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        command.current_dir(self.path()).stdin(Stdio::null());
+        command
+    }
+
     /// The names of all processes that the runner keeps running.
     pub(crate) fn processes(&self) -> BTreeSet<String> {
         let entries = std::fs::read_dir(self.directory.run()).into_iter().flatten().flatten();
@@ -212,12 +277,32 @@ impl System {
 
     /// Ends a process by a signal, and returns when the runner has started another one in its place.
     pub(crate) async fn end(&self, name: &str, by: Signal) {
+        self.replaced(name, async |ended| signal(ended, by)).await;
+    }
+
+    /// Has a process end, and returns when the runner has started another one in its place.
+    pub(crate) async fn replaced(&self, name: &str, end: impl AsyncFnOnce(u32)) {
         let ended = until("the process to end runs", async || self.identity(name)).await;
-        signal(ended.id, by);
+        end(ended.id).await;
         until("the ended process is started again", async || {
             self.identity(name).filter(|identity| *identity != ended)
         })
         .await;
+    }
+
+    /// Puts a line into a section of a service's configuration; it counts from the next start of the process.
+    pub(crate) fn configure(&self, service: &str, section: &str, line: &str) {
+        let file = self.directory.configuration(&format!("{service}.toml"));
+        let header = format!("[{section}]\n");
+        let before = std::fs::read_to_string(&file).unwrap();
+        assert!(before.contains(&header), "{before}");
+        std::fs::write(&file, before.replace(&header, &format!("{header}{line}\n"))).unwrap();
+    }
+
+    /// Sends a process a signal that it survives.
+    pub(crate) async fn signal(&self, name: &str, signal: Signal) {
+        let identity = until("the process to signal runs", async || self.identity(name)).await;
+        self::signal(identity.id, signal);
     }
 
     fn stop(&mut self) -> Vec<Identity> {
@@ -254,7 +339,7 @@ impl Drop for System {
     }
 }
 
-fn signal(id: u32, signal: Signal) {
+pub(crate) fn signal(id: u32, signal: Signal) {
     kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
 }
 

@@ -24,6 +24,8 @@ commands! {
         RecordConfirmation = "record-confirmation",
         /// The chain relay reports a transaction that can no longer be in a block.
         RecordExpiry = "record-expiry",
+        /// The reactor gives up a transfer that no worker signed in time.
+        ExpireRequest = "expire-request",
     }
 }
 
@@ -122,4 +124,13 @@ pub struct RecordExpiry {
     /// Why a node refused it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// `expire-request`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ExpireRequest {
+    /// The transfer's command id.
+    pub request_id: Uuid,
 }

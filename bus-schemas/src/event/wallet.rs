@@ -3,12 +3,15 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::events;
+use super::{Upcast, events};
 use crate::bytes::{Base64, Sha256};
 use crate::command::wallet::{RequestTransfer, VmState};
-use crate::number::Datoshi;
+use crate::number::{Datoshi, UnixMs};
 use crate::outcome::{BirthCertificate, SealedKey, SignedOutcome};
 use crate::policy::Policy;
+
+/// 1.1.0 adds `sign_by_ms`.
+const TRANSFER_REQUESTED: &[Upcast] = &[Upcast { from: "1.0.0", change: None }];
 
 events! {
     /// What happened to a wallet.
@@ -26,7 +29,7 @@ events! {
         /// A worker would not; the old policy stays.
         PolicyChangeRefused = "policy-change-refused",
         /// A client asked for a transfer, and the policy allows it.
-        TransferRequested = "transfer-requested",
+        TransferRequested = "transfer-requested" in "1.1.0" from TRANSFER_REQUESTED,
         /// A worker signed it; it may be sent.
         TransferSigned = "transfer-signed",
         /// A worker would not.
@@ -35,6 +38,8 @@ events! {
         TransferConfirmed = "transfer-confirmed",
         /// It can no longer be in a block.
         TransferExpired = "transfer-expired",
+        /// No worker signed it in time, and no signature is taken any more.
+        TransferRequestExpired = "transfer-request-expired",
     }
 }
 
@@ -166,6 +171,9 @@ pub struct TransferRequested {
     pub transfer: RequestTransfer,
     /// The transaction that follows from it, `0x…`.
     pub tx_hash: String,
+    /// From then on it may be given up unsigned, Unix ms; requests from before there were deadlines have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_by_ms: Option<UnixMs>,
 }
 
 /// `transfer-signed`.
@@ -232,4 +240,20 @@ pub struct TransferExpired {
     /// Why a node refused it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// `transfer-request-expired`. A signature that was made but never reported may still be used outside until the last
+/// block has passed; only then is it certain that nothing moves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TransferRequestExpired {
+    /// The command that asked.
+    pub request_id: Uuid,
+    /// As the chain would show it, `0x…`.
+    pub tx_hash: String,
+    /// The last block that may hold it.
+    pub valid_until_block: u32,
+    /// The deadline that passed, Unix ms.
+    pub sign_by_ms: UnixMs,
 }

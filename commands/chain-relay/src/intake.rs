@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{AckKind, Message};
 use futures::StreamExt as _;
-use nsl_bus::consumer::{Start, State};
+use nsl_bus::consumer::{self, Start, State};
 use nsl_bus::{Bus, Consumer, ConsumerDefinition, DriftPolicy, streams as definitions};
 use nsl_schemas::job::{SUBMIT_KIND, SubmitJob};
 use nsl_schemas::{streams, subject};
@@ -17,6 +17,7 @@ use nsl_telemetry::Shutdown;
 use nsl_telemetry::readiness::Gate;
 
 use crate::config::RelayConfig;
+use crate::failpoints;
 use crate::job::{self, Job};
 use crate::metrics::Metrics;
 use crate::relay::{End, Relay};
@@ -37,9 +38,6 @@ const SIGNS_PER_ACK_WAIT: u32 = 3;
 
 /// Wait before the queue is opened again.
 const REOPEN_WAIT: Duration = Duration::from_secs(1);
-
-/// Copies of a stream: one node until a cluster's operator says otherwise.
-const REPLICAS: u8 = 1;
 
 /// Takes jobs.
 pub(crate) struct Intake {
@@ -72,10 +70,11 @@ impl Intake {
     async fn take_all(self: &Arc<Self>) -> Result<Infallible, async_nats::Error> {
         let consumer = self.open().await?;
         let batch = usize::try_from(self.config.watched_jobs_max.get().min(BATCH_MAX))?;
-        let mut messages = consumer.stream().max_messages_per_batch(batch).messages().await?;
+        let mut messages = consumer::messages(&consumer, batch).await?;
         self.gate.open();
         while let Some(message) = messages.next().await {
             let (intake, message) = (Arc::clone(self), message?);
+            failpoints::TAKEN.reach();
             self.shutdown.spawn("job", async move {
                 intake.hold(&message).await;
                 Ok::<(), Infallible>(())
@@ -85,9 +84,8 @@ impl Intake {
     }
 
     async fn open(&self) -> Result<Consumer, async_nats::Error> {
-        for definition in [definitions::jobs(REPLICAS), definitions::parked(REPLICAS)] {
-            self.bus.ensure_stream(&definition, DriftPolicy::Update).await?;
-        }
+        let replicas = self.bus.replicas();
+        self.bus.ensure_streams(&[definitions::jobs(replicas), definitions::parked(replicas)]).await?;
         let definition = ConsumerDefinition {
             stream: streams::JOBS.to_owned(),
             name: CONSUMER.to_owned(),
@@ -146,8 +144,10 @@ impl Intake {
     async fn see_through(&self, job: &Job, mut watch: Watch) -> AckKind {
         let taken = Instant::now();
         let Some(end) = self.relay.follow(job, &mut watch.sightings).await else { return AckKind::Nak(None) };
+        failpoints::FOLLOWED.reach();
         match self.report(&job.order, &end).await {
             Some(recorded) => {
+                failpoints::REPORTED.reach();
                 self.metrics.reported(outcome(&end, &recorded), taken.elapsed());
                 AckKind::Ack
             }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod service;
 
 mod cursor;
+mod failpoints;
 mod intake;
 mod job;
 mod lifecycle;

@@ -11,6 +11,7 @@ use nsl_schemas::number::Datoshi;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::failpoints;
 use crate::job::Job;
 use crate::lifecycle::{Expiry, Input, Lifecycle, Step, cut};
 use crate::metrics::Metrics;
@@ -122,6 +123,7 @@ impl Relay {
         let _turn = self.questions.acquire().await;
         match self.node.send_raw_transaction(&job.transaction).await {
             Ok(submission) => {
+                failpoints::SUBMITTED.reach();
                 self.metrics.submitted(match &submission {
                     Submission::Accepted => "accepted",
                     Submission::AlreadyKnown(_) => "known",

@@ -40,6 +40,7 @@ pub enum Error {
 
 /// Starts every task and returns; they end with the context's shutdown.
 pub async fn run(context: Context<Config>) -> Result<(), Error> {
+    nsl_telemetry::failpoint::register(&crate::failpoints::ALL);
     let config = &context.config;
     let issuer = issuer::read(&config.issuer.seed_file)?;
     let timeout = Duration::from_millis(config.neo.timeout_ms.get());

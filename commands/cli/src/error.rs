@@ -95,6 +95,8 @@ pub(crate) enum Error {
     TransferFaulted { tx_hash: String, block_index: u32, exception: String },
     #[error("transaction {tx_hash} is in no block up to {block_index}: {reason}")]
     TransferExpired { tx_hash: String, block_index: u32, reason: String },
+    #[error("no worker signed transaction {tx_hash} in time; it is bound by block {valid_until_block}")]
+    RequestExpired { tx_hash: String, valid_until_block: u32 },
     #[error("no result is kept for command {command_id}")]
     ResultUnknown { command_id: Uuid },
     #[error("there is no error code {code:?}")]
@@ -140,6 +142,7 @@ impl Error {
             Self::WorkerRefused { code, .. } => code,
             Self::TransferFaulted { .. } => pages::TRANSFER_FAULTED.code,
             Self::TransferExpired { .. } => pages::TRANSFER_EXPIRED.code,
+            Self::RequestExpired { .. } => pages::REQUEST_EXPIRED.code,
             Self::ResultUnknown { .. } => pages::RESULT_UNKNOWN.code,
             Self::PageUnknown { .. } => errors::NOT_FOUND.code,
             Self::Interrupted => pages::INTERRUPTED.code,
@@ -167,6 +170,9 @@ impl Error {
             Self::Connect(ConnectError::Unreachable { .. }) => {
                 Some("is the service running? In its repository: cargo dev up".to_owned())
             }
+            Self::RequestExpired { tx_hash, valid_until_block } => Some(format!(
+                "ask anew after block {valid_until_block}, if the chain does not have {tx_hash} then"
+            )),
             _ => None,
         }
     }
@@ -269,7 +275,7 @@ pub(crate) fn exit_code_of(code: &str) -> ExitCode {
         "connection_failed" => ExitCode::Unavailable,
         "outcome_unknown" | "timed_out" => ExitCode::OutcomeUnknown,
         "interrupted" => ExitCode::Interrupted,
-        "transfer_faulted" | "transfer_expired" => ExitCode::Rejected,
+        "transfer_faulted" | "transfer_expired" | "request_expired" => ExitCode::Rejected,
         local if pages::ALL.iter().any(|known| known.code == local) => ExitCode::Failed,
         service => match errors::find(service).map(|known| known.family) {
             Some(Family::Unavailable) => ExitCode::Unavailable,
@@ -325,6 +331,11 @@ mod tests {
             (
                 Error::Prepare(prepared::Error::PayloadTooLarge { bytes: 1 }),
                 "payload_too_large",
+                ExitCode::Rejected,
+            ),
+            (
+                Error::RequestExpired { tx_hash: "0x".into(), valid_until_block: 7 },
+                "request_expired",
                 ExitCode::Rejected,
             ),
             (Error::LogGap { expected: 1, found: 2 }, "log_gap", ExitCode::VerificationFailed),

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsl_bus::{Bus, BusConfig, DriftPolicy, streams};
+use nsl_bus::{Bus, BusConfig, streams};
 use nsl_client::{Client, Options, issuer};
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::token::Tenant;
@@ -19,8 +19,6 @@ use crate::proposer::{COMMAND_LIFETIME, Proposer};
 use crate::rounds::RoundMaker;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
-/// Copies of the observation stream; observations are replaced within seconds.
-const REPLICAS: u8 = 1;
 
 /// Why the service cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +53,12 @@ pub async fn run(context: Context<Config>) -> Result<(), Error> {
         return Ok(());
     };
     let (bus, proposer) = connected?;
+    let (keeper, definitions) = (bus.clone(), vec![streams::ticks(bus.replicas())]);
+    let stop = context.shutdown.token().clone();
+    context.shutdown.spawn("streams", async move {
+        keeper.keep_streams(definitions, stop).await;
+        Ok::<(), Infallible>(())
+    });
     let checked = bus.clone();
     context.readiness.register("bus", move || std::future::ready(checked.check()));
     let metrics = Metrics::register(&context.metrics)?;
@@ -66,7 +70,7 @@ pub async fn run(context: Context<Config>) -> Result<(), Error> {
 
 async fn connect(config: &BusConfig, issuer: SigningKey) -> Result<(Bus, Proposer), Error> {
     let bus = Bus::connect(config, NAME).await?;
-    bus.ensure_stream(&streams::ticks(REPLICAS), DriftPolicy::Update).await?;
+    bus.ensure_streams(&[streams::ticks(bus.replicas())]).await?;
     let mut options = Options::new(NAME, Tenant::system()).issued_by(issuer);
     options.command_lifetime = COMMAND_LIFETIME;
     let client = Client::over(bus.client().clone(), options);

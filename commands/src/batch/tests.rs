@@ -48,11 +48,12 @@ fn round(id: u128, round: u64) -> Admitted {
 
 async fn decide_all(commands: impl IntoIterator<Item = Admitted>) -> Batch<()> {
     let (genesis, directory) = (genesis(), Directory::default());
+    let known = Known { genesis: &genesis, directory: &directory, signing_ms: 1, now_ms: 5_000 };
     let mut batch = Batch::new();
     for (taken, command) in commands {
         let absent = || Leased { state: Versioned::absent("price-feed"), fence: FENCE };
         batch.states.entry(stream_key(&taken.incoming, &command)).or_insert_with(absent);
-        batch.decide(taken, command, &genesis, &directory, 5_000).await;
+        batch.decide(taken, command, &known).await;
     }
     batch
 }

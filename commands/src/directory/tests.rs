@@ -186,3 +186,23 @@ fn statements_are_admitted_by_their_signatures_whoever_delivers_them() {
     forged.payload = forged.payload.replace("\"issued_at_ms\":0", "\"issued_at_ms\":1");
     assert_eq!(judge("register-root", &forged, "root"), Err(errors::NOT_AUTHORISED));
 }
+
+#[test]
+fn refreshes_are_free_in_bursts_and_bounded_in_the_long_run() {
+    let directory = Directory::default();
+    let (start, interval) = (Instant::now(), Duration::from_millis(20));
+    let count = |now| (0..100).filter(|_| directory.begin_refresh(now, interval, 5)).count();
+    assert_eq!(count(start), 5);
+    assert_eq!(count(start + interval * 2), 2);
+    assert_eq!(count(start + interval * 100), 5);
+}
+
+#[test]
+fn what_was_followed_is_known_by_type_and_never_goes_back() {
+    let directory = Directory::default();
+    directory.follow_to("authority", 7);
+    directory.follow_to("authority", 5);
+    directory.follow_to("wallet", 9);
+    let followed = ["authority", "worker", "wallet"].map(|aggregate| directory.followed_to(aggregate));
+    assert_eq!(followed, [7, 0, 0]);
+}

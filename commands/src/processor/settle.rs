@@ -10,6 +10,7 @@ use super::{BACKOFF_FIRST, Processor, Taken, Unavailable, Waiting};
 use crate::answers::of_receipt;
 use crate::batch::Batch;
 use crate::directory::Directory;
+use crate::failpoints;
 use crate::intake::Refused;
 use crate::ports::{Delivery, Log, Outbox};
 
@@ -45,6 +46,7 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
 
     /// The batch counts from here on. The next one leaves for the log before this one's clients hear.
     async fn committed(&mut self, batch: Batch<D>, appended: Appended) {
+        failpoints::PROCESSOR_COMMITTED.reach();
         self.parts.log_gate.open();
         self.backoff = BACKOFF_FIRST;
         self.isolated = self.isolated.saturating_sub(batch.taken.len());
@@ -52,12 +54,14 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         self.parts.metrics.commit_seconds.with_label_values::<&str>(&[]).observe(elapsed);
         let follows =
             batch.states.keys().any(|key| Directory::FOLLOWED.contains(&key.aggregate_type));
-        for (key, state) in batch.states {
-            self.cache.put(key, state);
+        for (key, leased) in batch.states {
+            let before = self.cache.peek(&key).map_or(leased.state.version, |known| known.state.version);
+            self.parts.log.keep(&key, &leased.state, before);
+            self.cache.put(key, leased);
         }
         self.submit();
         if follows {
-            self.learn(appended).await;
+            self.learn().await;
         }
         self.answer(batch.taken, &batch.event_counts, batch.answers, appended).await;
         self.release_copies();
@@ -65,9 +69,8 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
 
     /// A grant or a worker counts from its commit on, for the very next command. When the log is away, the follower
     /// learns it a little later.
-    async fn learn(&self, appended: Appended) {
-        let after = appended.first_position - 1;
-        if let Err(error) = crate::follower::catch_up(&self.parts.log, &self.parts.directory, after).await {
+    async fn learn(&self) {
+        if let Err(error) = crate::follower::catch_up(&self.parts.log, &self.parts.directory).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "grants are learnt later");
         }
     }
@@ -83,6 +86,19 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
             .partition(|copy| under_way.contains(&copy.command_id()));
         self.copies = kept;
         self.backlog.extend(free.into_iter().map(|taken| Waiting { taken, may_be_known: true }));
+    }
+
+    /// The planted fault: clients and bus are told before the commit, and then there is none.
+    #[cfg(feature = "failpoints")]
+    pub(super) async fn answer_before_commit(&mut self) {
+        if self.gathered.taken.is_empty() || !failpoints::ACK_BEFORE_COMMIT.is_armed() {
+            return;
+        }
+        let batch = std::mem::replace(&mut self.gathered, Batch::new());
+        let nowhere = Appended { first_position: 1, recorded_at_ms: 0 };
+        self.answer(batch.taken, &batch.event_counts, batch.answers, nowhere).await;
+        self.parts.outbox.flush().await;
+        std::process::abort();
     }
 
     /// Tells every client, then the bus, then the readers.
@@ -107,7 +123,9 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
             };
             position += u64::from(*event_count);
             self.parts.outbox.result(&taken.incoming.subject.tenant, &result).await;
+            failpoints::PROCESSOR_ANSWERED.reach();
             self.finish(&taken, outcome).await;
+            failpoints::PROCESSOR_ACKNOWLEDGED.reach();
         }
         self.parts.outbox.head(position - 1).await;
     }

@@ -1,7 +1,10 @@
-//! Which jobs are open, in Postgres; one reactor at a time holds the memory's lock.
+//! What requests wait for, in Postgres; one reactor at a time holds the memory's lock.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use nsl_domain::process::State;
+use nsl_schemas::canonical;
 use sqlx::pool::PoolConnection;
 use sqlx::{FromRow, PgPool, Postgres};
 use tokio_util::sync::CancellationToken;
@@ -12,19 +15,38 @@ const LOCK: i64 = 0x6e73_6c72_6561_6374;
 /// How often a standby asks for the lock.
 const LOCK_RETRY: Duration = Duration::from_millis(500);
 
+/// How often the wait before a repeat of a job doubles: to eight minutes from the default of 15 s.
+const DOUBLINGS_MAX: i32 = 5;
+
 /// Why the memory's tables could not be made.
 pub(crate) type MigrateError = sqlx::migrate::MigrateError;
 
-/// A job without outcome.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub(super) struct OpenJob {
+/// Where a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Process {
     /// The client's command.
     pub(super) request_id: Uuid,
-    /// The job's kind.
-    pub(super) kind: String,
-    /// The event that asks for it.
-    #[sqlx(try_from = "i64")]
+    /// What it waits for.
+    pub(super) state: State,
+    /// The event that led there, and asks for the state's job.
     pub(super) position: u64,
+}
+
+#[derive(FromRow)]
+struct Row {
+    request_id: Uuid,
+    state: String,
+    #[sqlx(try_from = "i64")]
+    position: u64,
+}
+
+impl TryFrom<Row> for Process {
+    type Error = sqlx::Error;
+
+    fn try_from(Row { request_id, state, position }: Row) -> Result<Self, sqlx::Error> {
+        let state = serde_json::from_str(&state).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        Ok(Self { request_id, state, position })
+    }
 }
 
 /// Makes the tables; the role that runs this owns them.
@@ -64,7 +86,7 @@ impl Memory {
         }
     }
 
-    /// Up to where events were turned into jobs.
+    /// Up to where events were followed.
     pub(super) async fn checkpoint(&mut self) -> Result<u64, sqlx::Error> {
         let position: i64 = sqlx::query_scalar("SELECT position FROM reactor.checkpoint")
             .fetch_one(&mut *self.connection)
@@ -72,55 +94,121 @@ impl Memory {
         Ok(u64::try_from(position).unwrap_or_default())
     }
 
-    /// Remembers what a page of events opened and closed, with the position that it reaches, in one transaction. The
-    /// last ones may be lost in a crash of the database: the log is read again from the checkpoint that is left.
+    /// Where these requests are; those that are over, or were never asked, are not there.
+    pub(super) async fn load(&mut self, requests: &[Uuid]) -> Result<HashMap<Uuid, Process>, sqlx::Error> {
+        if requests.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT request_id, state, position FROM reactor.processes WHERE request_id = ANY ($1)",
+        )
+        .bind(requests)
+        .fetch_all(&mut *self.connection)
+        .await?;
+        rows.into_iter()
+            .map(|row| Process::try_from(row).map(|process| (process.request_id, process)))
+            .collect()
+    }
+
+    /// Remembers where a page of events led requests, with the position that it reaches, in one transaction. The last
+    /// ones may be lost in a crash of the database: the log is read again from the checkpoint that is left. Jobs are
+    /// published now, and overdue after `republish_after`; without it they are not, and are overdue at once.
     pub(super) async fn record(
         &mut self,
-        opened: &[OpenJob],
-        closed: &[(Uuid, &str)],
+        reached: &[Process],
         position: u64,
+        republish_after: Option<Duration>,
     ) -> Result<(), sqlx::Error> {
-        // One statement is one transaction and one round trip. No job is in both lists, so the parts do not meet.
-        const RECORD: &str = "WITH opened AS (
-                 INSERT INTO reactor.open_jobs (request_id, kind, position)
-                 SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[]) ON CONFLICT DO NOTHING),
-             closed AS (
-                 DELETE FROM reactor.open_jobs AS j USING unnest($4::uuid[], $5::text[]) AS c(request_id, kind)
-                 WHERE j.request_id = c.request_id AND j.kind = c.kind)
-             UPDATE reactor.checkpoint SET position = $6";
+        // One statement is one transaction and one round trip. No request is in both lists, so the parts do not meet.
+        const RECORD: &str = "WITH over AS (DELETE FROM reactor.processes WHERE request_id = ANY ($1)),
+             open AS (
+                 INSERT INTO reactor.processes (request_id, state, position, due_ms, publications, publish_at)
+                 SELECT *, CASE WHEN $6 IS NULL THEN 0 ELSE 1 END,
+                     CASE WHEN $6 IS NULL THEN '-infinity'
+                          ELSE clock_timestamp() + $6 * interval '1 millisecond' END
+                 FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::bigint[])
+                 ON CONFLICT (request_id) DO UPDATE SET state = excluded.state, position = excluded.position,
+                     due_ms = excluded.due_ms, publications = excluded.publications,
+                     publish_at = excluded.publish_at)
+             UPDATE reactor.checkpoint SET position = $7";
+        let (over, open): (Vec<Process>, Vec<Process>) =
+            reached.iter().partition(|process| process.state == State::Over);
         sqlx::query(RECORD)
-            .bind(opened.iter().map(|job| job.request_id).collect::<Vec<_>>())
-            .bind(opened.iter().map(|job| job.kind.as_str()).collect::<Vec<_>>())
-            .bind(opened.iter().map(|job| column(job.position)).collect::<Vec<_>>())
-            .bind(closed.iter().map(|(request_id, _)| *request_id).collect::<Vec<_>>())
-            .bind(closed.iter().map(|(_, kind)| *kind).collect::<Vec<_>>())
+            .bind(over.iter().map(|process| process.request_id).collect::<Vec<_>>())
+            .bind(open.iter().map(|process| process.request_id).collect::<Vec<_>>())
+            .bind(open.iter().map(|process| canonical::to_string(&process.state)).collect::<Vec<_>>())
+            .bind(open.iter().map(|process| column(process.position)).collect::<Vec<_>>())
+            .bind(open.iter().map(|process| process.state.due_ms().map(column)).collect::<Vec<_>>())
+            .bind(republish_after.map(milliseconds))
             .bind(column(position))
             .execute(&mut *self.connection)
             .await
             .map(drop)
     }
 
-    /// Open jobs that were published too long ago; they count as published now.
+    /// Open jobs that are overdue; they count as published now. The wait for the next time doubles each time, up to a
+    /// bound: while nobody works, the queue must not fill with repeats.
     pub(super) async fn take_overdue(
         &mut self,
-        age: Duration,
-        limit: i64,
-    ) -> Result<Vec<OpenJob>, sqlx::Error> {
-        sqlx::query_as(
-            "UPDATE reactor.open_jobs SET published_at = clock_timestamp()
-             WHERE (request_id, kind) IN (
-                 SELECT request_id, kind FROM reactor.open_jobs
-                 WHERE published_at < clock_timestamp() - $1 * interval '1 millisecond'
-                 ORDER BY published_at LIMIT $2)
-             RETURNING request_id, kind, position",
+        republish_after: Duration,
+        limit: usize,
+    ) -> Result<Vec<Process>, sqlx::Error> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "UPDATE reactor.processes SET publications = publications + 1,
+                 publish_at = clock_timestamp() + $1 * (1 << least(publications, $3)) * interval '1 millisecond'
+             WHERE request_id IN (
+                 SELECT request_id FROM reactor.processes WHERE publish_at <= clock_timestamp()
+                 ORDER BY publish_at LIMIT $2)
+             RETURNING request_id, state, position",
         )
-        .bind(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
-        .bind(limit)
+        .bind(milliseconds(republish_after))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(DOUBLINGS_MAX)
         .fetch_all(&mut *self.connection)
-        .await
+        .await?;
+        rows.into_iter().map(Process::try_from).collect()
+    }
+
+    /// Processes whose deadline has passed at `now_ms`; unless they are settled, they are due again after `retry`. So a
+    /// crash before the command is answered repeats the command.
+    pub(super) async fn take_due(
+        &mut self,
+        now_ms: u64,
+        retry: Duration,
+        limit: usize,
+    ) -> Result<Vec<Process>, sqlx::Error> {
+        let again_ms = now_ms.saturating_add(u64::try_from(retry.as_millis()).unwrap_or(u64::MAX));
+        let rows: Vec<Row> = sqlx::query_as(
+            "UPDATE reactor.processes SET due_ms = $2
+             WHERE request_id IN (
+                 SELECT request_id FROM reactor.processes WHERE due_ms <= $1 ORDER BY due_ms LIMIT $3)
+             RETURNING request_id, state, position",
+        )
+        .bind(column(now_ms))
+        .bind(column(again_ms))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&mut *self.connection)
+        .await?;
+        rows.into_iter().map(Process::try_from).collect()
+    }
+
+    /// The command of the process' deadline was answered and is not sent again. A process that went on meanwhile is at
+    /// another position, and its own deadline stays.
+    pub(super) async fn settle(&mut self, process: Process) -> Result<(), sqlx::Error> {
+        sqlx::query("UPDATE reactor.processes SET due_ms = NULL WHERE request_id = $1 AND position = $2")
+            .bind(process.request_id)
+            .bind(column(process.position))
+            .execute(&mut *self.connection)
+            .await
+            .map(drop)
     }
 }
 
-fn column(position: u64) -> i64 {
-    i64::try_from(position).unwrap_or(i64::MAX)
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A number as the database's type can hold it; positions and times end long before.
+fn column(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

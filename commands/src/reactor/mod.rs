@@ -1,36 +1,54 @@
-//! The shell around `nsl_domain::reaction`: follows the log, remembers open jobs, publishes them, publishes again what
-//! stays without outcome. Job ids follow from events, so a repeat is the same job, and all of this may happen twice.
+//! The shell around `nsl_domain::process`: follows the log, remembers where every request is, publishes the jobs that
+//! requests wait for until they are answered, and sends the commands of deadlines that have passed. Ids of jobs and
+//! commands follow from events and requests, so a repeat is the same thing, and all of this may happen twice.
 
+mod deadlines;
 mod memory;
 mod prepare;
+#[cfg(test)]
+mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::context::PublishError;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use nsl_bus::Bus;
-use nsl_domain::reaction::{Effect, effects};
+use nsl_client::Client;
+use nsl_domain::process::{self, State};
 use nsl_event_store::{EventReader, Filter, Page, ReadError, RecordedEvent, Subscription};
 use nsl_schemas::event::DecodeError;
 use nsl_schemas::event::wallet::WalletEvent;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
+use crate::clock;
 use crate::directory::Directory;
+use crate::failpoints;
 use crate::metrics::CommandMetrics;
+use deadlines::Fired;
 pub(crate) use memory::migrate;
-use memory::{Memory, OpenJob};
-use prepare::Preparer;
+use memory::{Memory, Process};
+use prepare::{Prepared, Preparer};
 
 /// Events read at once.
 const PAGE_EVENTS: u32 = 500;
 /// Rest after a page: what is committed meanwhile is one page and not one each. It is the most that a job waits here, and
 /// short beside the block that a transfer waits for.
 const REST: Duration = Duration::from_millis(5);
-/// Open jobs published again at once; more wait for the next round.
-const REPUBLISH_MAX: i64 = 500;
-/// How often overdue jobs are looked for.
-const REPUBLISH_TICK: Duration = Duration::from_secs(1);
+/// Open jobs published again at once; more come next.
+const REPUBLISH_MAX: usize = 500;
+/// How often overdue jobs and passed deadlines are looked for.
+const TICK: Duration = Duration::from_secs(1);
+/// Commands of deadlines under way at once: enough that answers, not this, bound their rate, and few beside the clients'.
+const COMMANDS_MAX: usize = 64;
+/// A deadline whose command has no answer is due again after this long: longer than the client tries by itself.
+const COMMAND_RETRY: Duration = Duration::from_secs(30);
 /// Pause after a failure; the log or the bus is away.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -44,11 +62,16 @@ pub(crate) struct Reactor {
     pub directory: Arc<Directory>,
     /// Counts.
     pub metrics: CommandMetrics,
+    /// Signs and sends commands.
+    pub client: Client,
     /// The database of the memory.
     pub pool: sqlx::PgPool,
-    /// Age at which an open job is published again.
+    /// Age at which an open job is published again; later repeats are further apart.
     pub republish_after: Duration,
 }
+
+/// Commands of deadlines that are under way.
+type Sending = FuturesUnordered<BoxFuture<'static, Fired>>;
 
 /// Why a round failed; it is tried again from the checkpoint.
 #[derive(Debug, thiserror::Error)]
@@ -65,8 +88,10 @@ enum Error {
     },
     #[error("job cannot be prepared")]
     Prepare(#[from] prepare::Error),
-    #[error("job cannot be published")]
-    Publish(#[from] async_nats::jetstream::context::PublishError),
+    #[error("deadline's command cannot be made")]
+    Deadline(#[from] deadlines::Error),
+    #[error("the log has nothing at position {position}")]
+    Missing { position: u64 },
 }
 
 impl Reactor {
@@ -88,80 +113,198 @@ impl Reactor {
 
     async fn work(&self, wake: &mut watch::Receiver<u64>, stop: &CancellationToken) -> Result<(), Error> {
         let Some(mut memory) = Memory::lock(&self.pool, stop).await? else { return Ok(()) };
+        // What the log asks for up to here, it may have answered since: it is read to here before anything is done.
+        let replay_until = self.reader.head().await?;
         let mut preparer = Preparer::new(self.reader.clone(), Arc::clone(&self.directory));
         let filter = Filter { aggregate_type: Some("wallet".to_owned()), ..Filter::default() };
         let mut subscription =
             Subscription::new(self.reader.clone(), memory.checkpoint().await?, filter, PAGE_EVENTS);
-        let mut overdue = tokio::time::interval(REPUBLISH_TICK);
-        overdue.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sending = Sending::new();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let is_live = subscription.position() >= replay_until;
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                _ = overdue.tick() => self.republish(&mut memory, &mut preparer).await?,
+                _ = tick.tick(), if is_live => {
+                    self.fire(&mut memory, &mut sending).await?;
+                    if self.republish(&mut memory, &mut preparer).await? == REPUBLISH_MAX {
+                        tick.reset_immediately();
+                    }
+                }
+                Some(fired) = sending.next() => {
+                    self.settle(&mut memory, fired).await?;
+                    // After a long outage more deadlines have passed than are under way.
+                    if sending.len() == COMMANDS_MAX / 2 {
+                        tick.reset_immediately();
+                    }
+                }
                 page = subscription.next_page(wake) => {
-                    self.react(&mut memory, &mut preparer, page?).await?;
-                    tokio::time::sleep(REST).await;
+                    self.react(&mut memory, &mut preparer, page?, replay_until).await?;
+                    if is_live {
+                        tokio::time::sleep(REST).await;
+                    }
                 }
             }
         }
     }
 
-    /// Remembers what a page opens and closes, then publishes what it opened. A crash in between leaves the jobs open,
-    /// and they are published when they are overdue.
-    async fn react(&self, memory: &mut Memory, preparer: &mut Preparer, page: Page) -> Result<(), Error> {
-        let mut opened: Vec<OpenJob> = Vec::new();
-        let mut closed = Vec::new();
+    /// Remembers where a page leads requests, then publishes the jobs that they wait for now. A crash in between leaves
+    /// the jobs open, and they are published when they are overdue; so are those that a replay leaves open.
+    async fn react(
+        &self,
+        memory: &mut Memory,
+        preparer: &mut Preparer,
+        page: Page,
+        replay_until: u64,
+    ) -> Result<(), Error> {
+        let mut events = Vec::with_capacity(page.events.len());
         for event in &page.events {
             let wallet_event: WalletEvent = event
                 .stored()
                 .decode()
                 .map_err(|source| Error::Event { position: event.position, source })?;
-            for effect in effects(&wallet_event) {
-                match effect {
-                    Effect::Opens { request_id, kind } => {
-                        opened.push(OpenJob { request_id, kind: kind.to_owned(), position: event.position });
-                    }
-                    Effect::Closes { request_id, kind } => {
-                        let before = opened.len();
-                        opened.retain(|job| job.request_id != request_id || job.kind != kind);
-                        if opened.len() == before {
-                            closed.push((request_id, kind));
-                        }
-                    }
-                }
-            }
+            events.push((event.position, wallet_event));
+        }
+        let known = memory.load(&requests_before(&events)).await?;
+        let reached = follow(known, &events);
+        for (event, (_, wallet_event)) in page.events.iter().zip(events) {
             preparer.observe(event, wallet_event);
         }
-        memory.record(&opened, &closed, page.position).await?;
-        self.publish(preparer, &opened, &page.events).await?;
+        let is_live = page.position > replay_until;
+        memory.record(&reached, page.position, is_live.then_some(self.republish_after)).await?;
+        if is_live {
+            if !reached.is_empty() {
+                failpoints::REACTOR_REMEMBERED.reach();
+            }
+            self.publish(preparer, &reached, &page.events).await?;
+        }
         let lag = i64::try_from(page.head.saturating_sub(page.position)).unwrap_or(i64::MAX);
         self.metrics.reactor_lag.with_label_values::<&str>(&[]).set(lag);
         Ok(())
     }
 
-    async fn republish(&self, memory: &mut Memory, preparer: &mut Preparer) -> Result<(), Error> {
-        let jobs = memory.take_overdue(self.republish_after, REPUBLISH_MAX).await?;
-        if !jobs.is_empty() {
-            tracing::info!(jobs = jobs.len(), "publishing jobs without outcome again");
+    /// Publishes overdue jobs and answers how many there were.
+    async fn republish(&self, memory: &mut Memory, preparer: &mut Preparer) -> Result<usize, Error> {
+        let overdue = memory.take_overdue(self.republish_after, REPUBLISH_MAX).await?;
+        if !overdue.is_empty() {
+            tracing::info!(jobs = overdue.len(), "publishing jobs without outcome again");
         }
-        self.publish(preparer, &jobs, &[]).await
+        self.publish(preparer, &overdue, &[]).await?;
+        Ok(overdue.len())
     }
 
-    async fn publish(
-        &self,
-        preparer: &mut Preparer,
-        jobs: &[OpenJob],
-        at_hand: &[RecordedEvent],
-    ) -> Result<(), Error> {
-        let mut acknowledgements = Vec::with_capacity(jobs.len());
-        for prepared in preparer.prepare(jobs, at_hand).await? {
-            self.metrics.jobs.with_label_values(&[prepared.kind]).inc();
-            acknowledgements
-                .push(self.bus.jetstream().publish(prepared.subject, prepared.payload.into()).await?);
+    /// Begins to send the commands of passed deadlines.
+    async fn fire(&self, memory: &mut Memory, sending: &mut Sending) -> Result<(), Error> {
+        let free = COMMANDS_MAX.saturating_sub(sending.len());
+        let due = memory.take_due(clock::now_ms(), COMMAND_RETRY, free).await?;
+        if due.is_empty() {
+            return Ok(());
         }
-        for acknowledgement in acknowledgements {
-            acknowledgement.await?;
+        let positions: Vec<u64> = due.iter().map(|process| process.position).collect();
+        let events = self.reader.events_at(&positions).await?;
+        let events: HashMap<u64, RecordedEvent> =
+            events.into_iter().map(|event| (event.position, event)).collect();
+        for process in due {
+            let position = process.position;
+            let event = events.get(&position).ok_or(Error::Missing { position })?;
+            match deadlines::command(process, event)? {
+                Some(command) => {
+                    tracing::info!(request.id = %process.request_id, "deadline passed: {}", command.subject);
+                    sending.push(Box::pin(deadlines::send(self.client.clone(), process, command)));
+                }
+                None => memory.settle(process).await?,
+            }
         }
         Ok(())
     }
+
+    /// A command that was answered is not sent again; another one is, later.
+    async fn settle(&self, memory: &mut Memory, fired: Fired) -> Result<(), Error> {
+        let Fired { process, answered } = fired;
+        let label = match &answered {
+            Ok(answered) => answered.label(),
+            Err(_) => "failed",
+        };
+        self.metrics.deadlines.with_label_values(&[label]).inc();
+        match answered {
+            Ok(answered) => {
+                tracing::info!(request.id = %process.request_id, ?answered, "deadline's command answered");
+                memory.settle(process).await?;
+            }
+            Err(error) => tracing::warn!(
+                request.id = %process.request_id,
+                error = &error as &dyn std::error::Error,
+                "deadline's command has no answer and is sent again"
+            ),
+        }
+        Ok(())
+    }
+
+    /// Publishes the jobs that processes wait for. What the bus does not take, full or away as it may be, is overdue
+    /// later: deadlines pass meanwhile, and must be kept.
+    async fn publish(
+        &self,
+        preparer: &mut Preparer,
+        processes: &[Process],
+        at_hand: &[RecordedEvent],
+    ) -> Result<(), Error> {
+        let waits_for_job = |process: &&Process| process.state.job_kind().is_some();
+        let positions: Vec<u64> =
+            processes.iter().filter(waits_for_job).map(|process| process.position).collect();
+        let jobs = preparer.prepare(&positions, at_hand).await?;
+        if let Err(error) = self.hand_over(jobs).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "bus did not take all jobs; they are published again"
+            );
+        }
+        Ok(())
+    }
+
+    async fn hand_over(&self, jobs: Vec<Prepared>) -> Result<(), PublishError> {
+        let mut acknowledgements = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            self.metrics.jobs.with_label_values(&[job.kind]).inc();
+            acknowledgements.push(self.bus.jetstream().publish(job.subject, job.payload.into()).await?);
+        }
+        for acknowledgement in acknowledgements {
+            acknowledgement.await?;
+            failpoints::REACTOR_PUBLISHED.reach();
+        }
+        Ok(())
+    }
+}
+
+/// The requests that began before this page: what they wait for is in the memory.
+fn requests_before(events: &[(u64, WalletEvent)]) -> Vec<Uuid> {
+    let mut begun = std::collections::HashSet::new();
+    let mut before = Vec::new();
+    for (_, event) in events {
+        let request_id = process::request_id(event);
+        if begun.insert(request_id) && !process::begins(event) {
+            before.push(request_id);
+        }
+    }
+    before
+}
+
+/// Where the events lead requests that were `known` somewhere before; those that stay are left out.
+fn follow(mut known: HashMap<Uuid, Process>, events: &[(u64, WalletEvent)]) -> Vec<Process> {
+    let mut moved = std::collections::HashSet::new();
+    for (position, event) in events {
+        let request_id = process::request_id(event);
+        let before: Option<State> = known.get(&request_id).map(|process| process.state);
+        if let Some(state) = process::react(before, event)
+            && before != Some(state)
+        {
+            known.insert(request_id, Process { request_id, state, position: *position });
+            moved.insert(request_id);
+        }
+    }
+    let mut reached: Vec<Process> =
+        moved.iter().filter_map(|request_id| known.get(request_id)).copied().collect();
+    // Jobs leave in the order of the log.
+    reached.sort_unstable_by_key(|process| process.position);
+    reached
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lru::LruCache;
 use nsl_domain::decision::Recorded;
-use nsl_domain::reaction::{Cause, Job, job};
+use nsl_domain::process::{Cause, Job, job};
 use nsl_domain::wallet::Wallet;
 use nsl_event_store::{Envelope, EventReader, LoadError, MAX_POSITIONS, ReadError, RecordedEvent};
 use nsl_schemas::envelope::SignedCommand;
@@ -15,7 +15,6 @@ use nsl_schemas::event::wallet::WalletEvent;
 use nsl_schemas::job::{CLASS_STANDARD, SUBMIT_KIND};
 use nsl_schemas::subject::{self, CommandSubject};
 
-use super::memory::OpenJob;
 use crate::directory::Directory;
 
 /// Wallets kept in memory; others are loaded from the log.
@@ -84,25 +83,24 @@ impl Preparer {
         }
     }
 
-    /// The messages of open jobs, in their order; none for a job whose wallet is past it. Events that are not
-    /// `at_hand` are read from the log.
+    /// The messages of the jobs that the events at these positions ask for, in their order; none for a job whose wallet
+    /// is past it. Events that are not `at_hand` are read from the log.
     pub(super) async fn prepare(
         &mut self,
-        jobs: &[OpenJob],
+        jobs: &[u64],
         at_hand: &[RecordedEvent],
     ) -> Result<Vec<Prepared>, Error> {
         let mut prepared = Vec::with_capacity(jobs.len());
-        for jobs in jobs.chunks(MAX_POSITIONS) {
-            let positions: Vec<u64> = jobs.iter().map(|job| job.position).collect();
+        for positions in jobs.chunks(MAX_POSITIONS) {
             let commands: HashMap<u64, Envelope> =
-                self.reader.envelopes(&positions).await?.into_iter().map(|one| (one.position, one)).collect();
+                self.reader.envelopes(positions).await?.into_iter().map(|one| (one.position, one)).collect();
             let mut events: HashMap<u64, &RecordedEvent> =
                 at_hand.iter().map(|event| (event.position, event)).collect();
             let missing: Vec<u64> =
                 positions.iter().copied().filter(|position| !events.contains_key(position)).collect();
             let read = if missing.is_empty() { Vec::new() } else { self.reader.events_at(&missing).await? };
             events.extend(read.iter().map(|event| (event.position, event)));
-            for OpenJob { position, .. } in jobs {
+            for position in positions {
                 let missing = || Error::Missing { position: *position };
                 let event = events.get(position).ok_or_else(missing)?;
                 let command = commands.get(position).ok_or_else(missing)?;

@@ -52,7 +52,7 @@ fn order(body: PriceFeedCommand, issued_at_ms: u64) -> Order<PriceFeedCommand> {
         issued_at_ms,
         now_ms: issued_at_ms,
         body,
-        facts: Facts { genesis: Arc::new(genesis), worker_is_registered: false },
+        facts: Facts { genesis: Arc::new(genesis), worker_is_registered: false, signing_ms: 0 },
     }
 }
 

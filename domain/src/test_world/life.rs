@@ -14,7 +14,7 @@ use nsl_schemas::outcome::{BirthCertificate, BirthStatement, JobResult, SealedKe
 use nsl_schemas::policy::{AssetRule, Policy, PolicyChange};
 use uuid::Uuid;
 
-use super::{acme, genesis, id, key, order, quorum, request_sha256};
+use super::{NOW_MS, acme, genesis, id, key, order, quorum, request_sha256};
 use crate::decision::{Order, Recorded, Rejection};
 use crate::wallet::Wallet;
 
@@ -183,7 +183,17 @@ impl Life {
         command_id: Uuid,
         body: WalletCommand,
     ) -> Result<Vec<WalletEvent>, Rejection> {
-        let events = self.state.decide(&order(id("main"), command_id, body))?;
+        self.step_at(NOW_MS, command_id, body)
+    }
+
+    /// Decides a command at another time and applies its events.
+    pub(crate) fn step_at(
+        &mut self,
+        now_ms: u64,
+        command_id: Uuid,
+        body: WalletCommand,
+    ) -> Result<Vec<WalletEvent>, Rejection> {
+        let events = self.state.decide(&Order { now_ms, ..order(id("main"), command_id, body) })?;
         for event in &events {
             self.state.evolve(event.clone());
         }

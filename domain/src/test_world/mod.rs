@@ -21,6 +21,9 @@ pub(crate) use life::{
 /// When everything is decided.
 pub(crate) const NOW_MS: u64 = 1_750_000_000_000;
 
+/// How long workers have to sign a transfer.
+pub(crate) const SIGNING_MS: u64 = 3_600_000;
+
 /// Makes one thing wrong in what is right otherwise.
 pub(crate) type Alter<T> = fn(&mut T);
 
@@ -72,6 +75,6 @@ pub(crate) fn order<C>(id: AggregateId, command_id: Uuid, body: C) -> Order<C> {
         issued_at_ms: NOW_MS,
         now_ms: NOW_MS,
         body,
-        facts: Facts { genesis: genesis(), worker_is_registered: true },
+        facts: Facts { genesis: genesis(), worker_is_registered: true, signing_ms: SIGNING_MS },
     }
 }

@@ -1,6 +1,7 @@
 //! A wallet: a Neo N3 account whose key is born, sealed and used in the enclave under a policy.
 
 mod create;
+mod expire_request;
 mod outcome;
 mod record_confirmation;
 mod record_expiry;
@@ -15,6 +16,7 @@ use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::wallet::{RequestTransfer, WalletCommand};
 use nsl_schemas::errors;
 use nsl_schemas::event::wallet::WalletEvent;
+use nsl_schemas::number::UnixMs;
 use nsl_schemas::outcome::SealedKey;
 use nsl_schemas::policy::Policy;
 use serde::{Deserialize, Serialize};
@@ -74,6 +76,9 @@ enum Transfer {
         transfer: Arc<RequestTransfer>,
         #[serde(with = "shared")]
         tx_hash: Arc<String>,
+        /// Absent where the request is from before there were deadlines.
+        #[serde(default)]
+        sign_by_ms: Option<UnixMs>,
     },
     /// The relay has the job.
     Signed {
@@ -116,6 +121,10 @@ mod shared {
 host_aggregate!(Wallet, "wallet", WalletCommand, WalletEvent);
 
 impl Wallet {
+    /// Of the state's serialised form and meaning: raised with every change to either, or to what `evolve` makes of an
+    /// event. A snapshot of another version is never taken.
+    pub const STATE_VERSION: u32 = 1;
+
     /// Decides a command.
     pub fn decide(&self, order: &Order<WalletCommand>) -> Result<Vec<WalletEvent>, Rejection> {
         match &order.body {
@@ -125,6 +134,7 @@ impl Wallet {
             WalletCommand::RecordOutcome(command) => self.record_outcome(order, command),
             WalletCommand::RecordConfirmation(command) => self.open()?.record_confirmation(command),
             WalletCommand::RecordExpiry(command) => self.open()?.record_expiry(command),
+            WalletCommand::ExpireRequest(command) => self.open()?.expire_request(order, command),
         }
     }
 
@@ -193,7 +203,9 @@ impl OpenWallet {
             WalletEvent::TransferRequested(event) => {
                 let request = Request { id: event.request_id, sha256: event.request_sha256 };
                 let (transfer, tx_hash) = (Arc::new(event.transfer), Arc::new(event.tx_hash));
-                self.transfers.insert(event.request_id, Transfer::Requested { request, transfer, tx_hash });
+                let sign_by_ms = event.sign_by_ms;
+                self.transfers
+                    .insert(event.request_id, Transfer::Requested { request, transfer, tx_hash, sign_by_ms });
             }
             WalletEvent::TransferSigned(event) => {
                 let (tx_hash, valid_until_block) = (Arc::new(event.tx_hash), event.valid_until_block);
@@ -202,6 +214,7 @@ impl OpenWallet {
             WalletEvent::TransferRefused(event) => drop(self.transfers.remove(&event.request_id)),
             WalletEvent::TransferConfirmed(event) => drop(self.transfers.remove(&event.request_id)),
             WalletEvent::TransferExpired(event) => drop(self.transfers.remove(&event.request_id)),
+            WalletEvent::TransferRequestExpired(event) => drop(self.transfers.remove(&event.request_id)),
         }
     }
 }

@@ -111,7 +111,7 @@ impl OpenWallet {
         }
         // The job's id follows from the request's, so at most one open transfer is answered.
         let answered = self.transfers.values().find_map(|transfer| match transfer {
-            Transfer::Requested { request, transfer, tx_hash } if outcome.answers(request) => {
+            Transfer::Requested { request, transfer, tx_hash, sign_by_ms: _ } if outcome.answers(request) => {
                 Some((request, transfer, tx_hash))
             }
             Transfer::Requested { .. } | Transfer::Signed { .. } => None,

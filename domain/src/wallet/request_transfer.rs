@@ -4,6 +4,7 @@ use nsl_policy::{TransferFacts, evaluate, transaction};
 use nsl_schemas::command::wallet::{RequestTransfer, WalletCommand};
 use nsl_schemas::errors;
 use nsl_schemas::event::wallet::{TransferRequested, WalletEvent};
+use nsl_schemas::number::UnixMs;
 
 use super::{OPEN_TRANSFERS_MAX, OpenWallet};
 use crate::decision::{Order, Rejection};
@@ -29,6 +30,7 @@ impl OpenWallet {
             request_sha256: order.request_sha256,
             transfer: command.clone(),
             tx_hash: unsigned.hash().to_string(),
+            sign_by_ms: Some(UnixMs(order.now_ms.saturating_add(order.facts.signing_ms))),
         };
         Ok(vec![event.into()])
     }

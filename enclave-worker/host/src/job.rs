@@ -13,6 +13,7 @@ use nsl_schemas::subject::{self, CommandSubject};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::failpoints;
 use crate::report::{self, Reported};
 
 /// What a job came to.
@@ -90,6 +91,7 @@ impl Desk {
         if !is_outcome_of(&outcome, job_id, request_sha256) {
             return Err(Error::OtherJob);
         }
+        failpoints::PERFORMED.reach();
         let is_refused = matches!(outcome.result, JobResult::Refused { .. });
         Ok(match report::report(&self.client, &requested, outcome).await? {
             Reported::Repeated => Done::Repeated,

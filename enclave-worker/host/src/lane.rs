@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use async_nats::jetstream::{AckKind, Message};
 use futures::StreamExt;
-use nsl_bus::Bus;
-use nsl_bus::consumer::Consumer;
+use nsl_bus::consumer::messages;
+use nsl_bus::{Bus, Consumer, ConsumerDefinition, DriftPolicy};
 use tokio_util::sync::CancellationToken;
 
+use crate::failpoints;
 use crate::job::{Desk, Error};
 use crate::metrics::Metrics;
 use crate::parking;
 
-/// How long one pull request waits for a job; the server forgets it then, and the lane asks again.
-const PULL_EXPIRY: Duration = Duration::from_secs(30);
 /// Pause after a failed pull: the bus reconnects within seconds, and asking sooner helps nobody.
 const PULL_PAUSE: Duration = Duration::from_secs(1);
 /// Signs of life within the time after which the bus gives a job away: one may be lost, and one late.
@@ -26,6 +25,8 @@ pub(crate) struct Lane {
     pub(crate) kind: &'static str,
     pub(crate) bus: Bus,
     pub(crate) consumer: Consumer,
+    /// Of the consumer, which is made again when it was lost with its stream.
+    pub(crate) definition: ConsumerDefinition,
     pub(crate) desk: Desk,
     pub(crate) metrics: Metrics,
     pub(crate) ack_wait: Duration,
@@ -34,7 +35,7 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// Takes jobs until `stop`; a job that was taken is finished.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         while let Some(pulled) = stop.run_until_cancelled(self.pull()).await {
             match pulled {
                 Ok(Some(message)) => self.settle(&message).await,
@@ -42,18 +43,29 @@ impl Lane {
                 Err(error) => {
                     tracing::warn!(kind = self.kind, %error, "cannot pull jobs");
                     stop.run_until_cancelled(tokio::time::sleep(PULL_PAUSE)).await;
+                    stop.run_until_cancelled(self.ensure_consumer()).await;
                 }
             }
         }
     }
 
-    /// The next job; none when the pull request expired.
+    /// The next job, asked for alone: what is asked for ahead would wait in this process.
     async fn pull(&self) -> Result<Option<Message>, async_nats::Error> {
-        let request = self.consumer.batch().max_messages(1).expires(PULL_EXPIRY);
-        request.messages().await?.next().await.transpose()
+        Ok(messages(&self.consumer, 1).await?.next().await.transpose()?)
+    }
+
+    async fn ensure_consumer(&mut self) {
+        match self.bus.ensure_consumer(&self.definition, DriftPolicy::Update).await {
+            Ok((consumer, _)) => self.consumer = consumer,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(kind = self.kind, error, "job consumer not ready");
+            }
+        }
     }
 
     async fn settle(&self, message: &Message) {
+        failpoints::TAKEN.reach();
         let labels = [self.kind];
         self.metrics.jobs_in_flight.with_label_values(&labels).inc();
         let timer = self.metrics.job_seconds.with_label_values(&labels).start_timer();
@@ -62,10 +74,12 @@ impl Lane {
             Ok(done) => (AckKind::Ack, done.label()),
             Err(error) => self.put_off(message, &error).await,
         };
+        failpoints::REPORTED.reach();
         if let Err(error) = message.ack_with(settlement).await {
             // The bus delivers the job again, and its outcome is found recorded.
             tracing::warn!(kind = self.kind, %error, "job could not be settled");
         }
+        failpoints::SETTLED.reach();
         timer.observe_duration();
         self.metrics.jobs.with_label_values(&[self.kind, label]).inc();
         self.metrics.jobs_in_flight.with_label_values(&labels).dec();

@@ -5,6 +5,7 @@
 
 mod admission;
 pub mod config;
+mod failpoints;
 mod genesis;
 mod job;
 mod lane;

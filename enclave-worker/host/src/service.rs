@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nsl_bus::consumer::{self, Consumer, ConsumerDefinition, Start, State};
-use nsl_bus::{Bus, DriftPolicy};
+use nsl_bus::{Bus, DriftPolicy, streams as definitions};
 use nsl_client::{Client, Options, issuer};
 use nsl_enclave_protocol::channel::Health;
 use nsl_enclave_protocol::{Admission, Pool, PoolOptions, pool};
@@ -58,6 +58,7 @@ pub enum Error {
 
 /// Starts every task and returns; they end with the context's shutdown.
 pub async fn run(context: Context<Config>) -> Result<(), Error> {
+    nsl_telemetry::failpoint::register(&crate::failpoints::ALL);
     let config = &context.config;
     // Before a bus is waited for, perhaps for long.
     config.check()?;
@@ -67,6 +68,7 @@ pub async fn run(context: Context<Config>) -> Result<(), Error> {
         return Ok(());
     };
     let bus = bus?;
+    keep_streams(&context, &bus);
     let desk = open_desk(config, &bus).await?;
     watch_health(&context, &bus, &desk.pool, &metrics);
     for kind in ENCLAVE_KINDS {
@@ -76,6 +78,16 @@ pub async fn run(context: Context<Config>) -> Result<(), Error> {
     }
     context.started();
     Ok(())
+}
+
+/// Where jobs come from and where those go that nobody can do.
+fn keep_streams(context: &Context<Config>, bus: &Bus) {
+    let definitions = vec![definitions::jobs(bus.replicas()), definitions::parked(bus.replicas())];
+    let (bus, stop) = (bus.clone(), context.shutdown.token().clone());
+    context.shutdown.spawn("streams", async move {
+        bus.keep_streams(definitions, stop).await;
+        Ok::<(), Infallible>(())
+    });
 }
 
 /// The pool of workers, admitted by this site's manifest, and the client that reports for them.
@@ -108,6 +120,7 @@ async fn start_lanes(
         kind,
         bus: bus.clone(),
         consumer,
+        definition,
         desk: desk.clone(),
         metrics: metrics.clone(),
         ack_wait: Duration::from_millis(config.jobs.ack_wait_ms.get()),

@@ -14,9 +14,14 @@ use serde::Deserialize;
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 /// Longest wait: short enough that a recovered bus is found within seconds, long enough to spare a starting one.
 const BACKOFF_LIMIT: Duration = Duration::from_secs(5);
+/// How often the server is asked whether it is there. The client gives it up after the third unanswered one, so a server
+/// that hangs is left within some six seconds.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
 /// Publishes whose acknowledgement is awaited at once by a process; more wait. It must exceed the sum of all windows
 /// of `publish_run_at_sequence` in a process, which hold their permits until the run advances.
 const MAX_ACK_INFLIGHT: usize = 8192;
+/// The server's own limit.
+const REPLICAS_MAX: u8 = 5;
 /// A seed file holds one line of 58 characters; more is a mistaken path.
 const SEED_FILE_LIMIT_BYTES: u64 = 4096;
 
@@ -39,6 +44,13 @@ pub struct BusConfig {
     pub connect_timeout_ms: u64,
     /// How long a request or a publish acknowledgement may take.
     pub request_timeout_ms: u64,
+    /// Copies of each stream that this process makes: one on a single server, three in a cluster.
+    #[serde(default = "one_replica")]
+    pub replicas: u8,
+}
+
+fn one_replica() -> u8 {
+    1
 }
 
 /// A connection that cannot be made by waiting longer.
@@ -59,6 +71,12 @@ pub enum Error {
     /// User and password must come together.
     #[error("bus.user and bus.password must be set together")]
     HalfCredentials,
+    /// The server keeps at most five copies.
+    #[error("bus.replicas is {found}, expected 1 to {REPLICAS_MAX}")]
+    Replicas {
+        /// What is configured.
+        found: u8,
+    },
     /// Two ways to log in are configured.
     #[error("bus.user and bus.nkey_seed_file exclude each other")]
     TwoCredentials,
@@ -87,6 +105,7 @@ pub enum Error {
 pub struct Bus {
     client: Client,
     jetstream: jetstream::Context,
+    replicas: u8,
 }
 
 impl Bus {
@@ -94,13 +113,16 @@ impl Bus {
     /// a lost connection is restored for ever in the background.
     pub async fn connect(config: &BusConfig, name: &str) -> Result<Self, Error> {
         let servers = servers(config.url.expose())?;
+        if !(1..=REPLICAS_MAX).contains(&config.replicas) {
+            return Err(Error::Replicas { found: config.replicas });
+        }
         let seed = read_seed(config).await?;
         let mut attempt = 0;
         loop {
             let options = options(config, name, seed.as_ref())?;
             match options.connect(&servers[..]).await {
                 Ok(client) => {
-                    return Ok(Self::over(client, Duration::from_millis(config.request_timeout_ms)));
+                    return Ok(Self::over(client, config));
                 }
                 Err(source) if is_final(source.kind()) => {
                     return Err(Error::Refused { name: name.to_owned(), source });
@@ -120,14 +142,15 @@ impl Bus {
         }
     }
 
-    fn over(client: Client, timeout: Duration) -> Self {
+    fn over(client: Client, config: &BusConfig) -> Self {
+        let timeout = Duration::from_millis(config.request_timeout_ms);
         let jetstream = ContextBuilder::new()
             .timeout(timeout)
             .ack_timeout(timeout)
             .max_ack_inflight(MAX_ACK_INFLIGHT)
             .backpressure_on_inflight(true)
             .build(client.clone());
-        Self { client, jetstream }
+        Self { client, jetstream, replicas: config.replicas }
     }
 
     /// Whether the connection is up now, in the form of a readiness check.
@@ -137,6 +160,11 @@ impl Bus {
             State::Pending => Err("not connected yet".to_owned()),
             State::Disconnected => Err("disconnected, reconnecting".to_owned()),
         }
+    }
+
+    /// Copies of each stream that this process makes.
+    pub fn replicas(&self) -> u8 {
+        self.replicas
     }
 
     /// The core NATS client, for what this crate does not wrap.
@@ -185,6 +213,7 @@ fn options(config: &BusConfig, name: &str, seed: Option<&Secret>) -> Result<Conn
     }
     Ok(options
         .name(name)
+        .ping_interval(PING_INTERVAL)
         .connection_timeout(Duration::from_millis(config.connect_timeout_ms))
         .request_timeout(Some(Duration::from_millis(config.request_timeout_ms)))
         .max_reconnects(None)
@@ -254,6 +283,8 @@ mod tests {
             ("url = 'nats://a,nats://u:hunter2@b'", "bus.url entry 2 holds credentials"),
             ("url = 'nats://a'\nuser = 'u'", "bus.user and bus.password"),
             ("url = 'nats://a'\npassword = 'p'", "bus.user and bus.password"),
+            ("url = 'nats://a'\nreplicas = 0", "bus.replicas is 0"),
+            ("url = 'nats://a'\nreplicas = 6", "bus.replicas is 6"),
             ("url = 'nats://a'\nnkey_seed_file = '/nonexistent/seed'", "/nonexistent/seed"),
             (
                 "url = 'nats://a'\nuser = 'u'\npassword = 'p'\nnkey_seed_file = '/dev/null'",

@@ -3,14 +3,22 @@
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, StreamError, pull};
 use async_nats::jetstream::context::{ConsumerInfoError, ConsumerInfoErrorKind};
 use async_nats::jetstream::stream::{
     ConsumerCreateStrictError, ConsumerError, ConsumerErrorKind, ConsumerUpdateError,
 };
 
+use futures::TryStreamExt as _;
+
 use crate::Bus;
 use crate::drift::{Comparison, Difference, DriftPolicy, Ensured, listed};
+
+/// How long a pull request waits for messages; the client asks again then.
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+/// How often the server says that it still has a pull request without messages. Two that stay out end the stream of
+/// messages: a request that was lost with its server is noticed after that, and not when it would have expired.
+const PULL_HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// A durable pull consumer, ready to fetch from.
 pub type Consumer = async_nats::jetstream::consumer::Consumer<pull::Config>;
@@ -103,6 +111,15 @@ pub enum Error {
         #[source]
         source: ConsumerUpdateError,
     },
+    /// The stream's consumers cannot be listed.
+    #[error("cannot list the consumers of stream {stream}")]
+    List {
+        /// The stream.
+        stream: String,
+        /// Why.
+        #[source]
+        source: async_nats::Error,
+    },
     /// The server refuses to delete it.
     #[error("cannot delete consumer {consumer} of stream {stream}")]
     Delete {
@@ -114,6 +131,14 @@ pub enum Error {
         #[source]
         source: ConsumerError,
     },
+}
+
+/// The consumer's messages, asked for in batches as they are used up. In trouble — the consumer or its stream was
+/// deleted, the server is gone or silent — the stream of messages ends or gives an error within seconds: ensure the
+/// consumer and begin again.
+pub async fn messages(consumer: &Consumer, batch: usize) -> Result<pull::Stream, StreamError> {
+    let request = consumer.stream().max_messages_per_batch(batch);
+    request.expires(PULL_EXPIRES).heartbeat(PULL_HEARTBEAT).messages().await
 }
 
 impl ConsumerDefinition {
@@ -174,15 +199,44 @@ impl Bus {
     /// owner of a partition calls this before its first fetch: with the old consumer, later messages would overtake
     /// those that the dead owner had fetched and not acknowledged.
     pub async fn recreate_consumer(&self, definition: &ConsumerDefinition) -> Result<Consumer, Error> {
-        match self.jetstream().delete_consumer_from_stream(&definition.name, &definition.stream).await {
-            Ok(_) => {}
-            Err(source) if is_missing(&source) => {}
-            Err(source) => {
-                let (stream, consumer) = definition.names();
-                return Err(Error::Delete { stream, consumer, source });
+        self.delete_consumer(&definition.stream, &definition.name).await?;
+        self.create_consumer(definition).await
+    }
+
+    /// Like [`Self::recreate_consumer`] for owners that each have a consumer of their own name, `<family>` or
+    /// `<family>-…`: deletes all of them first. What a former owner still asks of its consumer is then answered by
+    /// nobody, while a consumer of the same name would hand it messages.
+    pub async fn take_over_consumer(
+        &self,
+        definition: &ConsumerDefinition,
+        family: &str,
+    ) -> Result<Consumer, Error> {
+        for name in self.consumer_names(&definition.stream).await? {
+            let is_relative =
+                name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+            if is_relative && name != definition.name {
+                self.delete_consumer(&definition.stream, &name).await?;
             }
         }
-        self.create_consumer(definition).await
+        self.recreate_consumer(definition).await
+    }
+
+    async fn consumer_names(&self, stream: &str) -> Result<Vec<String>, Error> {
+        let failed = |source| Error::List { stream: stream.to_owned(), source };
+        let found =
+            self.jetstream().get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
+        found.consumer_names().try_collect().await.map_err(|error| failed(error.into()))
+    }
+
+    async fn delete_consumer(&self, stream: &str, name: &str) -> Result<(), Error> {
+        match self.jetstream().delete_consumer_from_stream(name, stream).await {
+            Ok(_) => Ok(()),
+            Err(source) if is_missing(&source) => Ok(()),
+            Err(source) => {
+                let (stream, consumer) = (stream.to_owned(), name.to_owned());
+                Err(Error::Delete { stream, consumer, source })
+            }
+        }
     }
 
     async fn create_consumer(&self, definition: &ConsumerDefinition) -> Result<Consumer, Error> {

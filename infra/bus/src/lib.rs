@@ -6,6 +6,7 @@
 pub mod connection;
 pub mod consumer;
 pub mod headers;
+mod keep;
 pub mod partition;
 pub mod request;
 pub mod sequence;

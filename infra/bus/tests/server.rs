@@ -116,6 +116,48 @@ fn own_commands(prefix: &'static str, stored: &'static str) -> (Partitioning, St
     (own, definition)
 }
 
+/// Stands between a client and the server, and can swallow everything while connections stay open: what a server that
+/// hangs looks like.
+struct Proxy {
+    address: SocketAddr,
+    is_silent: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Proxy {
+    async fn start(server: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let is_silent = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let silent = Arc::clone(&is_silent);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (from_client, to_client) = client.into_split();
+                let (from_server, to_server) = TcpStream::connect(&server).await.unwrap().into_split();
+                tokio::spawn(pass_on(from_client, to_server, Arc::clone(&silent)));
+                tokio::spawn(pass_on(from_server, to_client, Arc::clone(&silent)));
+            }
+        });
+        Self { address, is_silent }
+    }
+
+    fn silence(&self) {
+        self.is_silent.store(true, Ordering::SeqCst);
+    }
+}
+
+async fn pass_on(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    silent: Arc<std::sync::atomic::AtomicBool>,
+) {
+    let mut bytes = [0; 4096];
+    while let Ok(read @ 1..) = from.read(&mut bytes).await {
+        if !silent.load(Ordering::SeqCst) && to.write_all(&bytes[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
 fn leaked(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
 }
@@ -530,4 +572,76 @@ async fn subscribed(client: &async_nats::Client) {
     let mut own = client.subscribe(inbox.clone()).await.unwrap();
     client.publish(inbox, "".into()).await.unwrap();
     own.next().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_owner_of_its_own_name_takes_over_from_all_earlier_ones() {
+    let Some(bus) = bus().await else { return };
+    let name = token();
+    let definition = StreamDefinition {
+        retention: nsl_bus::stream::RetentionPolicy::WorkQueue,
+        max_bytes: Some(1024 * 1024),
+        ..StreamDefinition::new(&name, "owned", &[&format!("{name}.>")])
+    };
+    bus.ensure_stream(&definition, DriftPolicy::Refuse).await.unwrap();
+    let owned = |consumer: &str, of: &str| ConsumerDefinition {
+        name: consumer.to_owned(),
+        ..reader(&name, &format!("{name}.{of}"))
+    };
+    let neighbour = bus.take_over_consumer(&owned("own-12-1", "12"), "own-12").await.unwrap();
+    let first = bus.take_over_consumer(&owned("own-1-1", "1"), "own-1").await.unwrap();
+    for payload in ["a", "b"] {
+        publish(&bus, &format!("{name}.1"), payload).await;
+    }
+    let mut asked = nsl_bus::consumer::messages(&first, 10).await.unwrap();
+    assert_eq!(asked.next().await.unwrap().unwrap().payload, "a");
+
+    let second = bus.take_over_consumer(&owned("own-1-2", "1"), "own-1").await.unwrap();
+    // What the former owner goes on asking for reaches nobody: all messages are the new owner's, in order.
+    while asked.next().await.is_some_and(|message| message.is_ok()) {}
+    assert!(first.clone().info().await.is_err());
+    let late = first.fetch().max_messages(2).expires(Duration::from_millis(200)).messages().await.unwrap();
+    let late: Vec<_> = late.filter_map(|message| std::future::ready(message.ok())).collect().await;
+    assert!(late.is_empty(), "{late:?}");
+    assert_eq!(payloads(&fetch(&second, 2).await), ["a", "b"]);
+    assert!(neighbour.clone().info().await.is_ok(), "another family's consumer stays");
+}
+
+#[tokio::test]
+async fn a_reader_hears_within_seconds_that_its_server_is_silent_and_that_its_stream_is_gone() {
+    let Some(url) = url() else { return };
+    let server = url.rsplit_once('@').map_or(url.trim_start_matches("nats://"), |(_, server)| server);
+    let proxy = Proxy::start(server.to_owned()).await;
+    let through = url.replace(server, &proxy.address.to_string());
+    let bus = Bus::connect(&config(&through), "nsl-bus test").await.unwrap();
+    let name = token();
+    let definition = StreamDefinition::new(&name, "kept", &[&format!("{name}.>")]);
+    bus.ensure_streams(std::slice::from_ref(&definition)).await.unwrap();
+    let (consumer, _) =
+        bus.ensure_consumer(&reader(&name, &format!("{name}.>")), DriftPolicy::Refuse).await.unwrap();
+    let heard_soon = async |messages: &mut async_nats::jetstream::consumer::pull::Stream| {
+        // A request that is lost silently would be missed after 30 s; this waits for far less, and far more than the
+        // heartbeats take.
+        let ended = async { while messages.next().await.is_some_and(|message| message.is_ok()) {} };
+        tokio::time::timeout(Duration::from_secs(15), ended).await.expect("the reader hears of it");
+    };
+
+    let mut messages = nsl_bus::consumer::messages(&consumer, 1).await.unwrap();
+    proxy.silence();
+    heard_soon(&mut messages).await;
+
+    let bus = self::bus().await.unwrap();
+    let (consumer, _) =
+        bus.ensure_consumer(&reader(&name, &format!("{name}.>")), DriftPolicy::Refuse).await.unwrap();
+    let mut messages = nsl_bus::consumer::messages(&consumer, 1).await.unwrap();
+    let stop = CancellationToken::new();
+    let keeper = tokio::spawn(bus.clone().keep_streams(vec![definition], stop.clone()));
+    bus.jetstream().delete_stream(&name).await.unwrap();
+    heard_soon(&mut messages).await;
+    while bus.jetstream().get_stream(&name).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.cancel();
+    keeper.await.unwrap();
+    bus.jetstream().delete_stream(&name).await.unwrap();
 }

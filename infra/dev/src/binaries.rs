@@ -93,6 +93,17 @@ impl Binaries {
     }
 }
 
+/// Builds the services that have failpoints with them, and returns where each program is.
+pub(crate) fn build_failpoints(
+    root: &Path,
+    services: &(impl Iterator<Item = &'static Service> + Clone),
+) -> Result<BTreeMap<String, PathBuf>, Error> {
+    let packages: BTreeSet<&str> = services.clone().map(|service| service.package).collect();
+    let features =
+        packages.into_iter().flat_map(|package| ["--features".to_owned(), format!("{package}/failpoints")]);
+    programs(Command::new("cargo").args(arguments(services.clone())).args(features).current_dir(root))
+}
+
 /// Builds one program as a distribution has it: without any feature.
 pub(crate) fn build_distribution(root: &Path, package: &'static str) -> Result<PathBuf, Error> {
     let arguments = ["build", MESSAGES, "--package", package, "--bin", package];

@@ -27,9 +27,10 @@ pub(crate) const DEMO_TENANT: &str = "demo";
 const GRANTS_EXPIRE_AT_MS: u64 = 4_102_444_800_000;
 
 /// The services that issue commands, with what the system tenant lets them.
-pub(crate) const SERVICE_GRANTS: [(&str, &[&str]); 3] = [
+pub(crate) const SERVICE_GRANTS: [(&str, &[&str]); 4] = [
     ("enclave-host", &["worker/*/register", "wallet/*/record-outcome"]),
     ("chain-relay", &["wallet/*/record-confirmation", "wallet/*/record-expiry"]),
+    ("reactor", &["wallet/*/expire-request"]),
     ("price-sources", &["price-feed/*/register", "price-feed/*/record-round"]),
 ];
 

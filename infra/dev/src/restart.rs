@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// A process that cannot start must not keep the machine busy.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// A life of so many pauses was worth them: the next pause is the first one again.
+const WORTHWHILE: u32 = 10;
 
 /// The restarts of one process.
 #[derive(Debug, Default)]
@@ -18,9 +20,9 @@ pub(crate) struct Restart {
 impl Restart {
     /// The process has ended at `now`.
     pub(crate) fn ended(&mut self, now: Instant) {
-        let lived_long = self.started.is_none_or(|started| now.duration_since(started) > PAUSE_MAX);
-        let pause = match self.pause {
-            Some(pause) if !lived_long => (pause * 2).min(PAUSE_MAX),
+        let lived = self.started.map(|started| now.duration_since(started));
+        let pause = match (self.pause, lived) {
+            (Some(pause), Some(lived)) if lived < pause * WORTHWHILE => (pause * 2).min(PAUSE_MAX),
             _ => PAUSE_MIN,
         };
         self.pause = Some(pause);
@@ -47,7 +49,7 @@ mod tests {
         let mut now = Instant::now();
         let mut restart = Restart::default();
         let mut pauses = Vec::new();
-        for lifetime in [0, 0, 0, 0, 0, 0, 0, 0, 0, 60, 0].map(Duration::from_secs) {
+        for lifetime in [0, 0, 0, 0, 0, 0, 0, 0, 0, 60, 300, 0, 5, 4].map(Duration::from_secs) {
             now += lifetime;
             restart.ended(now);
             let ended = now;
@@ -57,6 +59,9 @@ mod tests {
             assert!(!restart.take_due(now), "due only once");
             pauses.push(now.duration_since(ended).as_millis());
         }
-        assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 250, 500]);
+        assert_eq!(
+            pauses,
+            [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000, 250, 500, 250, 250]
+        );
     }
 }

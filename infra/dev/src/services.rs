@@ -64,7 +64,12 @@ pub(crate) const COMMANDS: &str = "commands";
 
 /// All of them, in the order of their start: who is asked starts before who asks.
 pub(crate) static SERVICES: [Service; 8] = [
-    service(COMMANDS, "nsl-commands", DEVELOPMENT, &[Need::Bus("commands"), Need::LogWriter, Need::Genesis]),
+    service(
+        COMMANDS,
+        "nsl-commands",
+        DEVELOPMENT,
+        &[Need::Bus("commands"), Need::LogWriter, Need::Genesis, Need::Issuer("reactor")],
+    ),
     service("projections", "nsl-projections", &[], &[Need::Bus("projections"), Need::LogReader]),
     worker("enclave-worker-1"),
     worker("enclave-worker-2"),
@@ -105,6 +110,12 @@ pub(crate) static CLI: Service = Service {
     needs: &[],
     kind: Kind::Service,
 };
+
+/// Those that tests can make die at named steps.
+pub(crate) fn with_failpoints() -> impl Iterator<Item = &'static Service> + Clone {
+    const NAMES: [&str; 4] = [COMMANDS, "projections", "enclave-host", "chain-relay"];
+    SERVICES.iter().filter(|service| NAMES.contains(&service.name))
+}
 
 /// What a local site is built from: the services and the command line, but for this program itself.
 pub(crate) fn built() -> impl Iterator<Item = &'static Service> + Clone {

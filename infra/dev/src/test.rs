@@ -33,7 +33,7 @@ pub(crate) enum Error {
     NoEndpoint,
     #[error(transparent)]
     Binaries(#[from] binaries::Error),
-    #[error("cannot keep a copy of the distribution's worker")]
+    #[error("cannot keep a copy of a built program")]
     Copy(#[source] std::io::Error),
     #[error(transparent)]
     Tools(#[from] ToolsError),
@@ -77,6 +77,8 @@ fn ended_badly() -> Outcome {
 struct Programs {
     services: PathBuf,
     distribution_worker: tempfile::TempPath,
+    /// The services again, those of them with failpoints that have some.
+    failpoints: tempfile::TempDir,
 }
 
 impl Programs {
@@ -85,14 +87,26 @@ impl Programs {
         let built = binaries::build_distribution(layout.root(), WORKER)?;
         let copy = tempfile::NamedTempFile::new().map_err(Error::Copy)?.into_temp_path();
         std::fs::copy(built, &copy).map_err(Error::Copy)?;
+        let failpoints = tempfile::tempdir().map_err(Error::Copy)?;
+        let copied = binaries::build_failpoints(layout.root(), &services::with_failpoints())?;
+        for (name, built) in &copied {
+            std::fs::copy(built, failpoints.path().join(name)).map_err(Error::Copy)?;
+        }
         let worker = Binaries::build(layout.root(), &services::built())?.path(WORKER);
         let services = worker.parent().map(PathBuf::from).unwrap_or_default();
-        Ok(Self { services, distribution_worker: copy })
+        for service in services::built().filter(|service| !copied.contains_key(service.binary)) {
+            let copy = failpoints.path().join(service.binary);
+            if !copy.exists() {
+                std::fs::copy(services.join(service.binary), copy).map_err(Error::Copy)?;
+            }
+        }
+        Ok(Self { services, distribution_worker: copy, failpoints })
     }
 
-    fn environment(&self) -> [(&'static str, PathBuf); 3] {
+    fn environment(&self) -> [(&'static str, PathBuf); 4] {
         [
             ("NSL_TEST_BINARIES_DIR", self.services.clone()),
+            ("NSL_TEST_FAILPOINT_BINARIES_DIR", self.failpoints.path().to_owned()),
             // Not this process' own file, which cargo may have replaced since the start.
             ("NSL_TEST_DEV", self.services.join("nsl-dev")),
             ("NSL_TEST_DISTRIBUTION_WORKER", self.distribution_worker.to_path_buf()),

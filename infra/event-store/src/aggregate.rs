@@ -71,8 +71,17 @@ impl EventReader {
         aggregate_id: &str,
         decode: impl Fn(Stored<'_>) -> Result<A::Event, DecodeError>,
     ) -> Result<(A, u64), LoadError> {
-        let mut aggregate = A::default();
-        let mut version = 0;
+        self.fold(A::default(), 0, aggregate_id, decode).await
+    }
+
+    /// Folds what the stream has after the state's version.
+    pub(crate) async fn fold<A: Aggregate>(
+        &self,
+        mut aggregate: A,
+        mut version: u64,
+        aggregate_id: &str,
+        decode: impl Fn(Stored<'_>) -> Result<A::Event, DecodeError>,
+    ) -> Result<(A, u64), LoadError> {
         loop {
             let page = self.stream_page(A::TYPE, aggregate_id, version).await.map_err(|source| {
                 LoadError::Read { aggregate_type: A::TYPE, aggregate_id: aggregate_id.to_owned(), source }

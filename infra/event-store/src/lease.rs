@@ -61,7 +61,75 @@ pub struct Lease {
     pub expires_in_ms: Option<i64>,
 }
 
+/// A processor's place among those at work, from which follows how many partitions are its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// How many processors are at work, this one too.
+    pub processors: u16,
+    /// How many of them joined before this one.
+    pub rank: u16,
+}
+
+impl Share {
+    /// How many partitions this processor should hold. All shares together are all partitions, and no two differ by
+    /// more than one, so processors that hold theirs have nothing to move.
+    pub fn quota(self) -> u16 {
+        let processors = self.processors.max(1);
+        PARTITIONS / processors + u16::from(self.rank < PARTITIONS % processors)
+    }
+}
+
 impl EventStore {
+    /// Notes that the owner is at work for as long as a lease lasts, and answers its share.
+    pub async fn join_processors(&self, owner: &str, ttl: Duration) -> Result<Share, LeaseError> {
+        check_owner(owner)?;
+        let failed = unavailable("joining the processors");
+        let query = sqlx::query_as("SELECT at_work, before FROM join_processors($1, $2)")
+            .bind(owner)
+            .bind(ttl_column(ttl)?);
+        let (processors, rank): (i64, i64) = answer(query.fetch_one(&self.appender)).await.map_err(failed)?;
+        // Far more processors than partitions have no share either way.
+        let bounded = |count: i64| u16::try_from(count).unwrap_or(u16::MAX);
+        Ok(Share { processors: bounded(processors), rank: bounded(rank) })
+    }
+
+    /// Says that a run of a processor begins: earlier runs of the same name, which is the owner's before its last `/`, are
+    /// over, and their partitions are free at once.
+    pub async fn supersede_processors(&self, owner: &str) -> Result<(), LeaseError> {
+        check_owner(owner)?;
+        let query = sqlx::query("SELECT supersede_processors($1)").bind(owner);
+        answer(query.execute(&self.appender)).await.map_err(unavailable("superseding earlier runs"))?;
+        Ok(())
+    }
+
+    /// Says that the owner ends, so that the others' shares grow.
+    pub async fn leave_processors(&self, owner: &str) -> Result<(), LeaseError> {
+        check_owner(owner)?;
+        let query = sqlx::query("SELECT leave_processors($1)").bind(owner);
+        answer(query.execute(&self.appender)).await.map_err(unavailable("leaving the processors"))?;
+        Ok(())
+    }
+
+    /// Takes up to `at_most` partitions that nobody holds any more, and answers their new fences. A partition of the
+    /// owner's own that is not among the `held` counts as such: the answer to an earlier claim was lost.
+    pub async fn claim_partitions(
+        &self,
+        owner: &str,
+        held: &[u16],
+        at_most: u16,
+        ttl: Duration,
+    ) -> Result<Vec<Fence>, LeaseError> {
+        check_owner(owner)?;
+        let held = held.iter().copied().map(partition_column).collect::<Result<Vec<_>, _>>()?;
+        let query = sqlx::query_as("SELECT partition, epoch FROM claim_partitions($1, $2, $3, $4)")
+            .bind(owner)
+            .bind(held)
+            .bind(i32::from(at_most))
+            .bind(ttl_column(ttl)?);
+        let claimed = answer(query.fetch_all(&self.appender)).await;
+        Ok(fences(claimed.map_err(unavailable("claiming partitions"))?))
+    }
+
     /// Takes those of the partitions that are free, expired or already the owner's, and answers their new fences.
     /// Each takeover fences off whatever appended before, so two processes must never use one owner name.
     pub async fn take_partitions(
@@ -78,10 +146,7 @@ impl EventStore {
             .bind(ttl_column(ttl)?);
         let taken: Vec<(i16, i64)> =
             answer(query.fetch_all(&self.appender)).await.map_err(unavailable("taking partitions"))?;
-        Ok(taken
-            .into_iter()
-            .filter_map(|(partition, epoch)| Some(Fence { partition: u16::try_from(partition).ok()?, epoch }))
-            .collect())
+        Ok(fences(taken))
     }
 
     /// Prolongs the leases and answers those that are still held; the others' epochs have moved.
@@ -121,6 +186,11 @@ fn unavailable(operation: &'static str) -> impl Fn(sqlx::Error) -> LeaseError {
     move |source| LeaseError::Unavailable { operation, source }
 }
 
+fn fences(rows: Vec<(i16, i64)>) -> Vec<Fence> {
+    let fence = |(partition, epoch)| Some(Fence { partition: u16::try_from(partition).ok()?, epoch });
+    rows.into_iter().filter_map(fence).collect()
+}
+
 fn those_of(fences: &[Fence], partitions: &[i16]) -> Vec<Fence> {
     let answered = |fence: &&Fence| {
         partitions.iter().any(|partition| i32::from(*partition) == i32::from(fence.partition))
@@ -151,4 +221,19 @@ fn partition_column(partition: u16) -> Result<i16, LeaseError> {
 
 fn fence_columns(fences: &[Fence]) -> Result<(Vec<i16>, Vec<i64>), LeaseError> {
     fences.iter().map(|fence| Ok((partition_column(fence.partition)?, fence.epoch))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up_to_all_partitions_and_are_even() {
+        for processors in 1..=2 * PARTITIONS {
+            let quotas: Vec<u16> = (0..processors).map(|rank| Share { processors, rank }.quota()).collect();
+            assert_eq!(quotas.iter().sum::<u16>(), PARTITIONS, "{processors}");
+            let (least, most) = (quotas.iter().min().unwrap(), quotas.iter().max().unwrap());
+            assert!(most - least <= 1, "{processors}: {quotas:?}");
+        }
+    }
 }

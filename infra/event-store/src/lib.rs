@@ -6,6 +6,9 @@ mod aggregate;
 mod append;
 mod batch;
 mod command;
+mod copy_rows;
+mod event_page;
+mod group_commit;
 mod hash;
 mod json;
 mod lease;
@@ -13,9 +16,11 @@ mod limits;
 mod partitions;
 mod reader;
 mod record;
+mod replay;
 mod repository;
 mod session;
 mod settle;
+mod snapshot;
 mod store;
 mod subscription;
 
@@ -23,19 +28,23 @@ pub use aggregate::{LoadError, fold_events};
 pub use append::{AppendError, Appended, Refusal, StaleStream};
 pub use batch::check_batch;
 pub use command::{CommandAppend, Fence, NewEvent};
+pub use event_page::{CommandView, EventPage, EventView};
+pub use group_commit::{GroupCommit, MAX_QUEUED_BYTES, MAX_QUEUED_COMMANDS};
 pub use hash::{HashedEvent, command_hash, content_hash};
-pub use lease::{Lease, LeaseError, MAX_LEASE_TTL, MAX_OWNER_BYTES, PARTITIONS};
+pub use lease::{Lease, LeaseError, MAX_LEASE_TTL, MAX_OWNER_BYTES, PARTITIONS, Share};
 pub use limits::{
     InvalidBatch, MAX_ANSWER_BYTES, MAX_BATCH_BYTES, MAX_COMMANDS_PER_BATCH, MAX_ENVELOPE_BYTES,
     MAX_EVENTS_PER_COMMAND, MAX_METADATA_BYTES, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, MAX_SUBJECT_BYTES,
 };
 pub use partitions::PARTITION_POSITIONS;
 pub use reader::{
-    EventReader, Filter, MAX_PAGE_BYTES, MAX_PAGE_EVENTS, MAX_POSITIONS, MAX_RECEIPT_IDS, Page, ReadError,
-    SCAN_POSITIONS,
+    Bounds, EventReader, Filter, MAX_PAGE_BYTES, MAX_PAGE_EVENTS, MAX_POSITIONS, MAX_RECEIPT_IDS, Page,
+    ReadError, SCAN_POSITIONS,
 };
 pub use record::{Envelope, Receipt, RecordedEvent};
+pub use replay::{MAX_REPLAY_SESSIONS, REPLAY_PAGE_BYTES, REPLAY_PAGE_EVENTS, Replay, ReplayOptions};
 pub use repository::{CommandContext, CqrsRepository, RepositoryError, event_id};
 pub use session::ConnectError;
+pub use snapshot::{MAX_SNAPSHOT_BYTES, SNAPSHOT_EVERY};
 pub use store::{EventStore, MigrateError, Options};
 pub use subscription::{POLL_INTERVAL, Subscription};

@@ -51,7 +51,11 @@ impl RecordedEvent {
     /// Whether the event still is what was appended. A command's first event (the one at whose position
     /// [`crate::EventReader::envelope`] finds something) needs that envelope, every other one `None`.
     pub fn is_intact(&self, command: Option<&Envelope>) -> bool {
-        let command = command.map(Envelope::hash);
+        self.hash(command.map(Envelope::hash).as_ref()) == self.content_hash
+    }
+
+    /// The event's hash as it now is; a command's first event needs that command's.
+    pub(crate) fn hash(&self, command: Option<&[u8; 32]>) -> [u8; 32] {
         let hashed = HashedEvent {
             aggregate_type: &self.aggregate_type,
             aggregate_id: &self.aggregate_id,
@@ -62,7 +66,7 @@ impl RecordedEvent {
             payload: &self.payload,
             metadata: &self.metadata,
         };
-        content_hash(&hashed, command.as_ref()) == self.content_hash
+        content_hash(&hashed, command)
     }
 }
 

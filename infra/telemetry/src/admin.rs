@@ -62,8 +62,10 @@ impl AdminServer {
             // Kept beside /readyz because load balancers ask for it by this name.
             .route("/healthz", get(readyz))
             .route("/metrics", get(metrics_text))
-            .route("/version", get(version))
-            .with_state(AdminState { identity, readiness, metrics });
+            .route("/version", get(version));
+        #[cfg(feature = "failpoints")]
+        let router = router.merge(crate::failpoint::router());
+        let router = router.with_state(AdminState { identity, readiness, metrics });
         Ok(Self { listener, address, router })
     }
 

@@ -3,12 +3,14 @@
 //! A service's `main` parses its flags and calls [`service::run`]; nothing here knows what a service does.
 
 pub mod admin;
+pub mod failpoint;
 pub mod logs;
 pub mod metrics;
 pub mod readiness;
 pub mod service;
 pub mod shutdown;
 
+pub use failpoint::Failpoint;
 pub use metrics::Metrics;
 pub use readiness::Readiness;
 pub use service::{Context, Identity, ServiceConfig, TelemetryConfig};

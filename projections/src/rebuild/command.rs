@@ -2,23 +2,30 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on stdout and stderr")]
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use nsl_config::ConfigArgs;
+use nsl_event_store::{ConnectError, EventReader};
 use nsl_telemetry::service::{EXIT_FAILED, EXIT_USAGE};
 use serde::Serialize;
 
-use super::{Comparison, Error, Rebuild};
+use super::{Comparison, Rebuild};
+use crate::builds::State;
 use crate::config::{Config, DEFAULTS};
-use crate::database::Database;
-use crate::progress::described;
-use crate::read_model::ReadModel;
+use crate::database::{self, Database};
+use crate::fault::described;
+use crate::read_model::{self, Definition};
 
 /// Exit code of a comparison that found differences.
 pub const EXIT_DIFFERENT: u8 = 3;
+/// Sessions on the log: one reads ahead for each read model, one asks for the head.
+const LOG_CONNECTIONS: u32 = 8;
+/// How often `--json` says how far a build is.
+const JSON_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Build read models anew from the whole log
+/// Build read models anew from the whole log, beside the live ones, and switch to them
 #[derive(Debug, Clone, clap::Args)]
 pub struct RebuildArgs {
     /// Which read model
@@ -27,7 +34,10 @@ pub struct RebuildArgs {
     /// Compare with the live rows instead of replacing them; exits with 3 if they differ
     #[arg(long)]
     pub verify: bool,
-    /// One JSON object a line
+    /// Begin from the first event, also where a build that was interrupted could go on
+    #[arg(long, conflicts_with = "verify")]
+    pub fresh: bool,
+    /// One JSON object a line: progress every second, then what became of it
     #[arg(long)]
     pub json: bool,
     /// As for the service
@@ -36,37 +46,63 @@ pub struct RebuildArgs {
 }
 
 /// Which read models.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Selection {
     /// Every one.
     All,
     /// One.
-    One(ReadModel),
+    One(&'static Definition),
 }
 
 impl ValueEnum for Selection {
     fn value_variants<'a>() -> &'a [Self] {
-        &[
-            Self::All,
-            Self::One(ReadModel::Wallets),
-            Self::One(ReadModel::SigningRequests),
-            Self::One(ReadModel::Transactions),
-            Self::One(ReadModel::Prices),
-        ]
+        const VARIANTS: [Selection; 5] = [
+            Selection::All,
+            Selection::One(read_model::ALL[0]),
+            Selection::One(read_model::ALL[1]),
+            Selection::One(read_model::ALL[2]),
+            Selection::One(read_model::ALL[3]),
+        ];
+        &VARIANTS
     }
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        match self {
-            Self::All => Some(clap::builder::PossibleValue::new("all").help("Every read model")),
-            Self::One(model) => model.to_possible_value(),
-        }
+        Some(match self {
+            Self::All => clap::builder::PossibleValue::new("all").help("Every read model"),
+            Self::One(definition) => clap::builder::PossibleValue::new(definition.name),
+        })
     }
 }
 
-/// What became of one read model.
+/// Why the command failed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// The log cannot be used.
+    #[error("event log cannot be used")]
+    Log(#[from] ConnectError),
+    /// The database of the read models cannot be used.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// A read model cannot be rebuilt.
+    #[error(transparent)]
+    Rebuild(#[from] super::Error),
+    /// A rebuild panicked.
+    #[error("rebuild panicked")]
+    Panicked(#[from] tokio::task::JoinError),
+}
+
+/// What is said about one read model.
 #[derive(Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 enum Report {
+    Building {
+        projection: &'static str,
+        version: u32,
+        position: u64,
+        head: u64,
+        positions_per_second: u64,
+        seconds_left: Option<u64>,
+    },
     Equal {
         projection: &'static str,
         #[serde(flatten)]
@@ -79,7 +115,9 @@ enum Report {
     },
     Replaced {
         projection: &'static str,
+        version: u32,
         position: u64,
+        seconds: f64,
     },
 }
 
@@ -106,50 +144,58 @@ pub async fn run(args: &RebuildArgs) -> ExitCode {
     }
 }
 
-/// Rebuilds what was selected; false if a comparison found a difference.
+/// Rebuilds what was selected, all at once; false if a comparison found a difference. A failing one stops no other.
 async fn rebuild(args: &RebuildArgs, config: &Config) -> Result<bool, Error> {
     let models = match args.name {
-        Selection::All => ReadModel::ALL.to_vec(),
+        Selection::All => read_model::ALL.to_vec(),
         Selection::One(model) => vec![model],
     };
-    let rebuild = Rebuild::begin(config.log.url.expose(), Database::new(&config.read.url)?).await?;
-    let compared = each(&rebuild, &models, args).await;
-    // Also after a failure: nothing of a rebuild stays behind.
-    rebuild.end().await?;
-    compared
-}
-
-async fn each(rebuild: &Rebuild, models: &[ReadModel], args: &RebuildArgs) -> Result<bool, Error> {
-    let mut equal = true;
-    for model in models {
-        let report = one(rebuild, *model, args.verify).await?;
-        equal &= !matches!(report, Report::Different { .. });
-        if args.json {
-            println!("{}", serde_json::to_string(&report).expect("a report has string keys"));
-        } else {
-            show(&report);
+    let log = EventReader::connect(config.log.url.expose(), LOG_CONNECTIONS).await?;
+    let database = Database::new(&config.read.url)?;
+    database.prepare().await?;
+    let bars = MultiProgress::new();
+    let rebuilding: Vec<_> = models
+        .into_iter()
+        .map(|model| {
+            let shown = Shown::new(model, args.json, &bars);
+            tokio::spawn(one(log.clone(), database.clone(), model, args.clone(), shown))
+        })
+        .collect();
+    let (mut equal, mut failure) = (true, None);
+    for rebuilt in rebuilding {
+        match rebuilt.await? {
+            Ok(report) => {
+                equal &= !matches!(report, Report::Different { .. });
+                if args.json { print_json(&report) } else { show(&report) }
+            }
+            Err(error) if failure.is_none() => failure = Some(error),
+            Err(error) => eprintln!("nsl-projections: {}", described(&error)),
         }
     }
-    Ok(equal)
+    failure.map_or(Ok(equal), Err)
 }
 
-async fn one(rebuild: &Rebuild, model: ReadModel, verify: bool) -> Result<Report, Error> {
-    let projection = model.name();
-    // Drawn on stderr, and only where that is a terminal.
-    let bar = ProgressBar::new(0).with_message(projection);
-    if let Ok(style) = ProgressStyle::with_template("{msg:16} {wide_bar} {human_pos}/{human_len} {eta}") {
-        bar.set_style(style);
+async fn one(
+    log: EventReader,
+    database: Database,
+    model: &'static Definition,
+    args: RebuildArgs,
+    mut shown: Shown,
+) -> Result<Report, Error> {
+    let projection = model.name;
+    let state = if args.verify { State::Checking } else { State::Building };
+    let mut rebuild = Rebuild::begin(log, &database, model, state).await?;
+    if args.fresh {
+        rebuild.afresh().await?;
     }
-    let mut told = |position, head| {
-        bar.set_length(head);
-        bar.set_position(position);
-    };
-    rebuild.build(model, &mut told).await?;
-    bar.finish_and_clear();
-    if !verify {
-        return Ok(Report::Replaced { projection, position: rebuild.replace(model).await? });
+    let begun = Instant::now();
+    let mut told = |position, head| shown.told(position, head);
+    if !args.verify {
+        let position = rebuild.serve(&mut told).await?;
+        let seconds = begun.elapsed().as_secs_f64();
+        return Ok(Report::Replaced { projection, version: model.version, position, seconds });
     }
-    let comparison = rebuild.compare(model).await?;
+    let comparison = rebuild.check(&mut told).await?;
     Ok(if comparison.differing == 0 {
         Report::Equal { projection, comparison }
     } else {
@@ -157,8 +203,54 @@ async fn one(rebuild: &Rebuild, model: ReadModel, verify: bool) -> Result<Report
     })
 }
 
+/// Shows how far a build is.
+struct Shown {
+    model: &'static Definition,
+    /// Drawn on stderr, and only where that is a terminal.
+    bar: ProgressBar,
+    json: bool,
+    begun: Option<(Instant, u64)>,
+    said: Option<Instant>,
+}
+
+impl Shown {
+    fn new(model: &'static Definition, json: bool, bars: &MultiProgress) -> Self {
+        let bar = if json { ProgressBar::hidden() } else { bars.add(ProgressBar::new(0)) };
+        let template = "{msg:16} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self { model, bar: bar.with_message(model.name), json, begun: None, said: None }
+    }
+
+    fn told(&mut self, position: u64, head: u64) {
+        self.bar.set_length(head);
+        self.bar.set_position(position);
+        let (begun, first) = *self.begun.get_or_insert((Instant::now(), position));
+        if !self.json || self.said.is_some_and(|said| said.elapsed() < JSON_INTERVAL) {
+            return;
+        }
+        self.said = Some(Instant::now());
+        let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+        let positions_per_second = (position - first).saturating_mul(1000) / elapsed_ms;
+        print_json(&Report::Building {
+            projection: self.model.name,
+            version: self.model.version,
+            position,
+            head,
+            positions_per_second,
+            seconds_left: head.saturating_sub(position).checked_div(positions_per_second),
+        });
+    }
+}
+
+fn print_json(report: &Report) {
+    println!("{}", serde_json::to_string(report).expect("a report has string keys"));
+}
+
 fn show(report: &Report) {
     match report {
+        Report::Building { .. } => {}
         Report::Equal { projection, comparison: Comparison { rows, position, .. } } => {
             println!("{projection}: {rows} rows equal at position {position}");
         }
@@ -172,8 +264,10 @@ fn show(report: &Report) {
                 }
             }
         }
-        Report::Replaced { projection, position } => {
-            println!("{projection}: rebuilt to position {position} and put in place");
+        Report::Replaced { projection, version, position, seconds } => {
+            println!(
+                "{projection}: version {version} rebuilt to position {position} in {seconds:.1} s and put in place"
+            );
         }
     }
 }

@@ -6,10 +6,10 @@ use nsl_schemas::command::wallet::{RequestTransfer, VmState};
 use nsl_schemas::event::price_feed::{FeedRegistered, PriceFeedEvent, RoundRecorded};
 use nsl_schemas::event::wallet::{
     CreationRefused, CreationRequested, KeyCreated, OutcomeProof, PolicyChanged, Refusal, TransferConfirmed,
-    TransferExpired, TransferRefused, TransferRequested, TransferSigned, WalletEvent,
+    TransferExpired, TransferRefused, TransferRequestExpired, TransferRequested, TransferSigned, WalletEvent,
 };
 use nsl_schemas::nkey::SigningKey;
-use nsl_schemas::number::{Amount, Datoshi, PriceE8};
+use nsl_schemas::number::{Amount, Datoshi, PriceE8, UnixMs};
 use nsl_schemas::outcome::{BirthCertificate, BirthStatement, JobResult, SealedKey, SignedOutcome};
 use nsl_schemas::policy::Policy;
 use nsl_schemas::price::{FeedRules, JudgedObservation, Observation, Verdict};
@@ -99,8 +99,14 @@ pub(crate) fn transfer_requested(number: u128) -> WalletEvent {
         valid_until_block: u32::MAX,
     };
     let request_sha256 = Sha256::of(b"request");
-    TransferRequested { request_id: request(number), request_sha256, transfer, tx_hash: tx_hash(number) }
-        .into()
+    TransferRequested {
+        request_id: request(number),
+        request_sha256,
+        transfer,
+        tx_hash: tx_hash(number),
+        sign_by_ms: Some(UnixMs(u64::MAX)),
+    }
+    .into()
 }
 
 pub(crate) fn transfer_signed(number: u128) -> WalletEvent {
@@ -134,6 +140,16 @@ pub(crate) fn transfer_confirmed(number: u128, vm_state: VmState) -> WalletEvent
 pub(crate) fn transfer_expired(number: u128) -> WalletEvent {
     let reason = Some("expired".into());
     TransferExpired { request_id: request(number), tx_hash: tx_hash(number), block_index: 13, reason }.into()
+}
+
+pub(crate) fn transfer_request_expired(number: u128) -> WalletEvent {
+    TransferRequestExpired {
+        request_id: request(number),
+        tx_hash: tx_hash(number),
+        valid_until_block: u32::MAX,
+        sign_by_ms: UnixMs(u64::MAX),
+    }
+    .into()
 }
 
 pub(crate) fn feed_registered(age_max_ms: u64) -> PriceFeedEvent {

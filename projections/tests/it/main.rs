@@ -16,5 +16,6 @@ mod questions;
 mod read_models;
 mod rebuilding;
 mod stopping;
+mod versions;
 mod waking;
 mod world;

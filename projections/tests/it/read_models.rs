@@ -1,6 +1,6 @@
 //! Given events, then rows.
 
-use nsl_projections::read_model::ReadModel;
+use nsl_projections::read_model::{PRICES, SIGNING_REQUESTS, TRANSACTIONS, WALLETS};
 use nsl_projections::{prices, signing_requests, transactions, wallets};
 use nsl_schemas::command::wallet::VmState;
 use nsl_schemas::event::wallet::WalletEvent;
@@ -39,7 +39,7 @@ async fn a_wallet_shows_what_its_events_made_of_it() {
             }
         }
         world.append("wallet", "other.w0", &creation_requested(9)).await;
-        world.project(ReadModel::Wallets, position + 1).await;
+        world.project(&WALLETS, position + 1).await;
         for (case, (events, status, addressed, fee_max, asked_by)) in table.iter().enumerate() {
             let wallet = wallets::find(&world.pool, &acme(), &format!("w{case}")).await.unwrap().unwrap();
             assert_eq!(wallet.status, *status, "case {case}");
@@ -68,7 +68,7 @@ async fn a_wallet_shows_what_its_events_made_of_it() {
 }
 
 #[tokio::test]
-async fn a_signing_request_is_requested_then_signed_or_refused() {
+async fn a_signing_request_is_requested_then_signed_refused_or_expired() {
     with_world(async |world| {
         for event in [
             transfer_requested(1),
@@ -76,14 +76,17 @@ async fn a_signing_request_is_requested_then_signed_or_refused() {
             transfer_requested(3),
             transfer_signed(2),
             transfer_refused(3),
+            transfer_requested(4),
+            transfer_request_expired(4),
         ] {
             world.append("wallet", "acme.main", &event).await;
         }
-        world.project(ReadModel::SigningRequests, 5).await;
+        world.project(&SIGNING_REQUESTS, 7).await;
         for (number, status, refusal, position) in [
             (1, "requested", None, 1),
             (2, "signed", None, 4),
             (3, "refused", Some("worker_policy_denied"), 5),
+            (4, "expired", None, 7),
         ] {
             let id = request(number).to_string();
             let found = signing_requests::find(&world.pool, &acme(), &id).await.unwrap().unwrap();
@@ -99,10 +102,10 @@ async fn a_signing_request_is_requested_then_signed_or_refused() {
         }
         // Newest first by when they were asked for, whatever happened to them since.
         let first = signing_requests::list(&world.pool, &acme(), None, 2).await.unwrap();
-        assert_eq!(first.data.iter().map(|found| found.id).collect::<Vec<_>>(), [request(3), request(2)]);
-        assert_eq!(first.next.as_deref(), Some("2"));
-        let second = signing_requests::list(&world.pool, &acme(), Some(2), 2).await.unwrap();
-        assert_eq!(second.data.iter().map(|found| found.id).collect::<Vec<_>>(), [request(1)]);
+        assert_eq!(first.data.iter().map(|found| found.id).collect::<Vec<_>>(), [request(4), request(3)]);
+        assert_eq!(first.next.as_deref(), Some("3"));
+        let second = signing_requests::list(&world.pool, &acme(), Some(3), 2).await.unwrap();
+        assert_eq!(second.data.iter().map(|found| found.id).collect::<Vec<_>>(), [request(2), request(1)]);
         assert_eq!(second.next, None);
     })
     .await;
@@ -117,7 +120,7 @@ async fn a_transaction_is_signed_then_confirmed_faulted_or_expired() {
         world.append("wallet", "acme.main", &transfer_confirmed(2, VmState::Halt)).await;
         world.append("wallet", "acme.main", &transfer_confirmed(3, VmState::Fault)).await;
         world.append("wallet", "acme.main", &transfer_expired(4)).await;
-        world.project(ReadModel::Transactions, 7).await;
+        world.project(&TRANSACTIONS, 7).await;
         let found = transactions::list(&world.pool, &acme(), None, 10).await.unwrap().data;
         let shown: Vec<_> = found
             .iter()
@@ -147,7 +150,7 @@ async fn the_latest_round_is_the_price_and_a_feed_without_rounds_has_none() {
         world.append("price-feed", "system.GAS-USD", &feed_registered(30_000)).await;
         world.append("price-feed", "system.NEO-USD", &round_recorded(1, 500)).await;
         world.append("price-feed", "system.NEO-USD", &round_recorded(2, u64::MAX)).await;
-        world.project(ReadModel::Prices, 4).await;
+        world.project(&PRICES, 4).await;
         let system = Tenant::system();
         let price = prices::find(&world.pool, &system, "NEO-USD").await.unwrap().unwrap();
         assert_eq!((price.round, price.price_e8, price.confidence_e8), (2, PriceE8(u64::MAX), PriceE8(3)));

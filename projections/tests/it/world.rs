@@ -7,9 +7,10 @@ use std::time::Duration;
 use nsl_bus::{Bus, BusConfig};
 use nsl_config::Secret;
 use nsl_event_store::{CommandAppend, EventStore, Fence, NewEvent, Options};
-use nsl_projections::database::{Database, Schema};
+use nsl_projections::database::Database;
+use nsl_projections::fault::Pace;
 use nsl_projections::progress::{Gauges, Progress};
-use nsl_projections::read_model::ReadModel;
+use nsl_projections::read_model::{self, Definition};
 use nsl_projections::runner::Runner;
 use nsl_schemas::canonical;
 use nsl_schemas::event::WireEvent;
@@ -21,8 +22,17 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::events::*;
+
 /// Longer than anything takes; a test that waits so long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Followers that rest shortly.
+pub(crate) const PACE: Pace = Pace {
+    first: Duration::from_millis(20),
+    longest: Duration::from_millis(100),
+    stopped: Duration::from_millis(200),
+};
 
 /// The streams and questions have fixed names, so tests on the bus take turns.
 static BUS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -30,6 +40,7 @@ static BUS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 pub(crate) struct World {
     pub(crate) url: String,
     pub(crate) store: EventStore,
+    pub(crate) database: Database,
     pub(crate) pool: PgPool,
     fence: Fence,
     versions: Mutex<HashMap<(String, String), u64>>,
@@ -111,25 +122,25 @@ impl World {
         let store = EventStore::connect(&url, Options::default()).await.unwrap();
         let fence = store.take_partitions("test", &[0], Duration::from_mins(5)).await.unwrap()[0];
         let database = Database::new(&Secret::new(url.clone())).unwrap();
-        database.prepare(Schema::Live).await.unwrap();
-        let pool = database.open(Schema::Live, 8).await.unwrap();
+        database.prepare().await.unwrap();
+        let pool = database.open(&read_model::ALL, 8).await.unwrap();
         let metrics = Metrics::new().unwrap();
         let gauges = Gauges::new(&metrics).unwrap();
         let versions = Mutex::default();
-        Self { url, store, pool, fence, versions, metrics, readiness: Readiness::default(), gauges }
+        Self { url, store, database, pool, fence, versions, metrics, readiness: Readiness::default(), gauges }
     }
 
     pub(crate) fn progress(&self, name: &'static str) -> Progress {
-        Progress::new(name, &self.gauges, &self.readiness)
+        Progress::new(name, 1, &self.gauges, &self.readiness)
     }
 
     pub(crate) fn metrics(&self) -> String {
         String::from_utf8(self.metrics.encode().unwrap()).unwrap()
     }
 
-    /// A session whose search path is the live schema.
+    /// A session that sees the served tables.
     pub(crate) async fn session(&self) -> PgConnection {
-        Database::new(&Secret::new(self.url.clone())).unwrap().session(Schema::Live).await.unwrap()
+        self.pool.acquire().await.unwrap().detach()
     }
 
     pub(crate) async fn execute(&self, statement: &str) {
@@ -190,19 +201,71 @@ impl World {
         self.store.append(&[command]).await.unwrap().first_position
     }
 
+    /// Writes so many transfers into the log, requested, signed and confirmed each, past the append: a long log at once.
+    /// Answers the last position.
+    pub(crate) async fn fill_with_transfers(&self, count: u32) -> u64 {
+        // Its digits "deadbeef" are where each transfer has its own number.
+        const NUMBER: u128 = 0x00de_adbe_ef00;
+        let templates = [
+            transfer_requested(NUMBER),
+            transfer_signed(NUMBER),
+            transfer_confirmed(NUMBER, nsl_schemas::command::wallet::VmState::Halt),
+        ]
+        .map(|event| (event.event_name(), canonical::to_string(&event)));
+        let before = self.store.reader().head().await.unwrap();
+        let last = before + u64::from(count) * 3;
+        let values: Vec<_> = templates
+            .iter()
+            .zip(1..)
+            .map(|((name, payload), nth)| format!("({nth}, '{name}', '{payload}')"))
+            .collect();
+        self.execute(&format!(
+            "SELECT public.ensure_event_partitions({last});
+             CREATE FUNCTION pg_temp.field(bytea) RETURNS bytea LANGUAGE sql IMMUTABLE AS
+             $$ SELECT int8send(octet_length($1)) || $1 $$;
+             CREATE FUNCTION pg_temp.field(text) RETURNS bytea LANGUAGE sql IMMUTABLE AS
+             $$ SELECT pg_temp.field(convert_to($1, 'UTF8')) $$;
+             WITH made AS MATERIALIZED (
+                 SELECT {before} + (number - 1) * 3 + nth AS position, 'acme.w' || number % 1000 AS aggregate_id,
+                        (number * 3 + nth)::bigint AS sequence, name, gen_random_uuid() AS event_id,
+                        replace(payload, 'deadbeef', lpad(to_hex(number), 8, '0')) AS payload
+                   FROM generate_series(1, {count}) AS number,
+                        (VALUES {}) AS templates (nth, name, payload))
+             INSERT INTO public.events (position, aggregate_type, aggregate_id, sequence, event_type, event_version,
+                                        payload, metadata, event_id, command_id, content_hash)
+             SELECT position, 'wallet', aggregate_id, sequence, name, '1.0.0', payload::json, '{{}}', event_id,
+                    gen_random_uuid(),
+                    sha256(pg_temp.field('nsl-event-v1'::text) || pg_temp.field('wallet'::text) ||
+                           pg_temp.field(aggregate_id) || pg_temp.field(int8send(sequence)) ||
+                           pg_temp.field(uuid_send(event_id)) || pg_temp.field(name) || pg_temp.field('1.0.0'::text) ||
+                           pg_temp.field(payload) || pg_temp.field('{{}}'::text) || pg_temp.field(''::bytea))
+               FROM made;
+             UPDATE public.log_head SET position = {last};",
+            values.join(",")
+        ))
+        .await;
+        last
+    }
+
     /// Runs a read model.
-    pub(crate) fn run(&self, model: ReadModel) -> Running {
-        let progress = self.progress(model.name());
+    pub(crate) fn run(&self, definition: &'static Definition) -> Running {
+        self.run_on(definition, &self.pool)
+    }
+
+    /// Runs a read model whose rows are seen through these sessions.
+    pub(crate) fn run_on(&self, definition: &'static Definition, pool: &PgPool) -> Running {
+        let progress = self.progress(definition.name);
         let stop = CancellationToken::new();
-        let log = self.store.reader().clone();
-        let runner = Runner { model, log, pool: self.pool.clone(), progress: progress.clone() };
+        let (log, database) = (self.store.reader().clone(), self.database.clone());
+        let runner =
+            Runner { definition, log, database, pool: pool.clone(), progress: progress.clone(), pace: PACE };
         let task = tokio::spawn(runner.run(self.store.head_changes(), stop.clone()));
         Running { progress, stop, task }
     }
 
     /// Runs a read model until it holds a position, then stops it.
-    pub(crate) async fn project(&self, model: ReadModel, position: u64) {
-        let running = self.run(model);
+    pub(crate) async fn project(&self, definition: &'static Definition, position: u64) {
+        let running = self.run(definition);
         running.reaches(position).await;
         running.stop().await;
     }

@@ -183,7 +183,7 @@ fn subjects(keys: &Keys, good: &dyn Fn() -> Draft) -> Vec<Row> {
             "not_authorised",
         ),
     ];
-    for verb in ["record-outcome", "record-confirmation", "record-expiry"] {
+    for verb in ["record-outcome", "record-confirmation", "record-expiry", "expire-request"] {
         let message = to(&format!("nsl.v1.cmd.demo.wallet.x.{verb}")).sign(&keys.issuer);
         rows.push(row(format!("a verb of services: {verb}"), message, "not_authorised"));
     }

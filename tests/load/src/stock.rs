@@ -20,6 +20,8 @@ use crate::workload::Ready;
 
 /// Sessions of the peer: it was quickest with 16 on two cores.
 const CONNECTIONS: u32 = 16;
+/// How long workers have to sign: the service's default, though nobody signs here.
+const SIGNING_MS: u64 = 3_600_000;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -105,7 +107,11 @@ impl Stock {
                 tenant: subject.tenant,
                 id: subject.id,
                 body: *body,
-                facts: Facts { genesis: Arc::clone(&self.genesis), worker_is_registered: false },
+                facts: Facts {
+                    genesis: Arc::clone(&self.genesis),
+                    worker_is_registered: false,
+                    signing_ms: SIGNING_MS,
+                },
             },
         })
     }

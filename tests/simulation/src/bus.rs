@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nsl_schemas::subject::CommandSubject;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// As the real consumers have it.
@@ -30,7 +30,8 @@ pub(crate) struct Message {
 /// The command stream.
 pub(crate) struct Bus {
     state: Mutex<State>,
-    changed: watch::Sender<()>,
+    /// Wakes in the order of waiting; a `watch` would wake in an order of its own chance.
+    changed: Notify,
 }
 
 #[derive(Default)]
@@ -52,7 +53,7 @@ struct Partition {
 
 impl Bus {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), changed: watch::Sender::new(()) }
+        Self { state: Mutex::default(), changed: Notify::new() }
     }
 
     /// Stores a message and answers its sequence.
@@ -64,7 +65,7 @@ impl Bus {
             state.partitions.entry(partition).or_default().messages.insert(sequence, message);
             sequence
         });
-        self.changed.send_replace(());
+        self.changed.notify_waiters();
         sequence
     }
 
@@ -80,15 +81,15 @@ impl Bus {
             }
             partition.generation
         });
-        self.changed.send_replace(());
+        self.changed.notify_waiters();
         generation
     }
 
     /// The next message and whether it was delivered before; `None` when the consumer is gone.
     pub(crate) async fn next(&self, partition: u16, generation: u64) -> Option<(Arc<Message>, bool)> {
-        let mut changed = self.changed.subscribe();
         loop {
-            changed.mark_unchanged();
+            // Before the look, so that nothing is missed between it and the wait.
+            let changed = self.changed.notified();
             let due = match self.with(|state| state.partitions.entry(partition).or_default().next(generation)) {
                 Next::Gone => return None,
                 Next::Message(message, is_repeat) => return Some((message, is_repeat)),
@@ -96,7 +97,7 @@ impl Bus {
             };
             tokio::select! {
                 biased;
-                _ = changed.changed() => {}
+                () = changed => {}
                 () = wait_until(due) => {}
             }
         }

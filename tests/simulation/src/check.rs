@@ -13,6 +13,7 @@ use nsl_schemas::event::Metadata;
 use nsl_schemas::event::rejection::{self, CommandRejected};
 use nsl_schemas::subject::CommandSubject;
 
+use crate::process::SIGNING_MS;
 use crate::reader::View;
 use crate::world::World;
 
@@ -142,7 +143,7 @@ async fn decide_again(
         issued_at_ms: envelope.issued_at_ms,
         now_ms: metadata.decided_at_ms.0,
         body,
-        facts: Facts { genesis: Arc::clone(&world.genesis), worker_is_registered: false },
+        facts: Facts { genesis: Arc::clone(&world.genesis), worker_is_registered: false, signing_ms: SIGNING_MS },
     };
     match state.decide(order).await {
         Ok((events, after)) => {

@@ -72,6 +72,29 @@ impl Life {
     }
 }
 
+/// What a process knows of a lease of its own: it is lost, or runs out at a time that each renewal puts off.
+pub(crate) struct Tenure {
+    ends: Mutex<Instant>,
+}
+
+impl Tenure {
+    pub(crate) fn until(ends: Instant) -> Self {
+        Self { ends: Mutex::new(ends) }
+    }
+
+    pub(crate) fn prolong(&self, ends: Instant) {
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = ends;
+    }
+
+    pub(crate) fn lose(&self) {
+        self.prolong(Instant::now());
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) > Instant::now()
+    }
+}
+
 /// A future that makes no progress while its process is frozen.
 pub(crate) struct Freezable<F> {
     life: Arc<Life>,

@@ -40,7 +40,7 @@ impl Log for SimulatedLog {
         }
         if self.world.fault("append unavailable", self.world.mix.unavailable) {
             self.world.delay(0, 50).await;
-            return Err(AppendError::Unavailable { source: unreachable() });
+            return Err(AppendError::Unavailable { source: Arc::new(unreachable()) });
         }
         if self.world.has(Planted::AnswerBeforeCommit) {
             let (claimed, late) = (self.claimed(), self.clone());
@@ -162,7 +162,7 @@ impl SimulatedLog {
             return Err(AppendError::Refused(refusal));
         }
         if batch.iter().any(|command| command.payload.contains(UNSTORABLE)) {
-            return Err(AppendError::Rejected { source: unreachable() });
+            return Err(AppendError::Rejected { source: Arc::new(unreachable()) });
         }
         let first = reserved.unwrap_or_else(|| store.reserve(batch));
         let appended = store.commit(batch, first);
@@ -181,9 +181,9 @@ impl SimulatedLog {
         if world.fault("outcome unknown", world.mix.settle_unavailable) {
             world.delay(50, 10_000).await;
             return match world.planted {
-                Some(Planted::UnknownAsFailure) => Err(AppendError::Rejected { source: unreachable() }),
+                Some(Planted::UnknownAsFailure) => Err(AppendError::Rejected { source: Arc::new(unreachable()) }),
                 Some(Planted::UnknownAsSuccess) => Ok(self.claimed()),
-                _ => Err(AppendError::UnknownOutcome { source: unreachable() }),
+                _ => Err(AppendError::UnknownOutcome { source: Arc::new(unreachable()) }),
             };
         }
         self.judge(batch)
@@ -195,7 +195,7 @@ impl SimulatedLog {
         let known: Vec<_> =
             batch.iter().filter_map(|command| store.receipts.get(&command.command_id)).collect();
         let Some(first) = known.first() else {
-            return Err(AppendError::Unavailable { source: unreachable() });
+            return Err(AppendError::Unavailable { source: Arc::new(unreachable()) });
         };
         let mut position = first.first_position;
         let mut ours = known.len() == batch.len();

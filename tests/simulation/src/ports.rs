@@ -8,7 +8,7 @@ use nsl_schemas::result::{Answer, CommandResult};
 use nsl_schemas::token::Tenant;
 
 use crate::ledger::Request;
-use crate::life::Life;
+use crate::life::{Life, Tenure};
 use crate::planted::Planted;
 use crate::world::World;
 
@@ -73,11 +73,16 @@ pub(crate) struct SimulatedDelivery {
     pub(crate) partition: u16,
     pub(crate) sequence: u64,
     pub(crate) is_repeat: bool,
+    pub(crate) tenure: Arc<Tenure>,
 }
 
 impl Delivery for SimulatedDelivery {
     fn is_repeat(&self) -> bool {
         self.is_repeat
+    }
+
+    fn is_held(&self) -> bool {
+        self.tenure.is_held()
     }
 
     async fn acknowledge(&self) -> Result<(), async_nats::Error> {

@@ -16,11 +16,12 @@ use nsl_event_store::{Fence, Filter};
 use nsl_telemetry::Metrics;
 use nsl_telemetry::readiness::Readiness;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock;
-use crate::life::{Freezable, Life};
+use crate::life::{Freezable, Life, Tenure};
 use crate::log::{SHOWN_EPOCH, SimulatedLog};
 use crate::planted::Planted;
 use crate::ports::{SimulatedDelivery, SimulatedOutbox};
@@ -28,6 +29,8 @@ use crate::world::World;
 
 /// As in the service's default configuration.
 const LEASE_TTL_MS: u64 = 5_000;
+/// No wallet signs here.
+pub(crate) const SIGNING_MS: u64 = 60_000;
 /// Room between the consumers and the processor.
 const QUEUE_COMMANDS: usize = 32;
 /// Aggregates in memory: more than a simulation has. Which ones are forgotten first depends on the order of a hash map
@@ -96,6 +99,7 @@ fn parts(
         outbox,
         clock: clock::now_ms,
         genesis: Arc::clone(&world.genesis),
+        signing_ms: SIGNING_MS,
         directory,
         // Its limiter reads the machine's clock, so it must never limit here.
         admission: Admission::new(Arc::clone(&world.genesis), NonZeroU32::MAX),
@@ -126,6 +130,7 @@ struct Partitions {
 
 struct Held {
     fence: Fence,
+    tenure: Arc<Tenure>,
     stop: CancellationToken,
     task: AbortOnDropHandle<()>,
 }
@@ -140,19 +145,24 @@ impl Partitions {
             if self.world.fault("stop", self.world.mix.crash) {
                 return self.give_back(held).await;
             }
+            // Counted from before the request, so that no process believes longer in a lease than the log.
+            let ends = Instant::now() + Duration::from_millis(LEASE_TTL_MS);
             self.world.delay(0, 5).await;
             if !self.world.fault("leases unavailable", self.world.mix.lease_failure) {
-                self.renew(&mut held);
+                self.renew(&mut held, ends);
             }
         }
     }
 
-    fn renew(&self, held: &mut BTreeMap<u16, Held>) {
+    fn renew(&self, held: &mut BTreeMap<u16, Held>, ends: Instant) {
         let fences: Vec<_> = held.values().map(|one| one.fence).collect();
         let renewed = self.world.store().renew(&self.owner, &fences, LEASE_TTL_MS);
         held.retain(|_, one| {
             let keeps = renewed.contains(&one.fence) && !one.task.is_finished();
-            if !keeps {
+            if keeps {
+                one.tenure.prolong(ends);
+            } else {
+                one.tenure.lose();
                 one.stop.cancel();
             }
             keeps
@@ -163,16 +173,17 @@ impl Partitions {
         for fence in taken {
             self.world.note(format_args!("{} takes partition {} at {}", self.life.name, fence.partition, fence.epoch));
             self.life.hold(fence);
-            let stop = CancellationToken::new();
+            let (stop, tenure) = (CancellationToken::new(), Arc::new(Tenure::until(ends)));
             let consumer = Consumer {
                 world: Arc::clone(&self.world),
                 life: Arc::clone(&self.life),
                 queue: self.queue.clone(),
                 fence,
+                tenure: Arc::clone(&tenure),
             };
             let consuming = Freezable::new(Arc::clone(&self.life), consumer.consume(stop.clone()));
             let task = AbortOnDropHandle::new(tokio::spawn(consuming));
-            held.insert(fence.partition, Held { fence, stop, task });
+            held.insert(fence.partition, Held { fence, tenure, stop, task });
         }
     }
 
@@ -194,6 +205,7 @@ struct Consumer {
     life: Arc<Life>,
     queue: Queue,
     fence: Fence,
+    tenure: Arc<Tenure>,
 }
 
 impl Consumer {
@@ -225,6 +237,7 @@ impl Consumer {
                 partition: self.fence.partition,
                 sequence: message.sequence,
                 is_repeat,
+                tenure: Arc::clone(&self.tenure),
             };
             delivery.delivered();
             let mut fence = self.fence;

@@ -70,6 +70,16 @@ pub enum TransferStep {
         /// The event's position.
         position: u64,
     },
+    /// No worker signed it in time, and the service will not send it. A signature that was held back may still be used
+    /// until the last block has passed; ask anew only after that.
+    RequestExpired {
+        /// As the chain would show it, `0x…`.
+        tx_hash: String,
+        /// The last block that may hold it.
+        valid_until_block: u32,
+        /// The event's position.
+        position: u64,
+    },
 }
 
 /// The steps of one transfer, in order.
@@ -135,8 +145,13 @@ impl Client {
     }
 }
 
-const STEP_NAMES: [&str; 4] =
-    ["transfer-signed", "transfer-refused", "transfer-confirmed", "transfer-expired"];
+const STEP_NAMES: [&str; 5] = [
+    "transfer-signed",
+    "transfer-refused",
+    "transfer-confirmed",
+    "transfer-expired",
+    "transfer-request-expired",
+];
 
 fn step(event: &PublishedEvent, request_id: Uuid) -> Result<Option<TransferStep>, events::Error> {
     // Other names may belong to a newer service; they are not decoded.
@@ -171,6 +186,13 @@ fn step(event: &PublishedEvent, request_id: Uuid) -> Result<Option<TransferStep>
                 tx_hash: expired.tx_hash,
                 block_index: expired.block_index,
                 reason: expired.reason,
+                position,
+            })
+        }
+        WalletEvent::TransferRequestExpired(expired) if expired.request_id == request_id => {
+            Some(TransferStep::RequestExpired {
+                tx_hash: expired.tx_hash,
+                valid_until_block: expired.valid_until_block,
                 position,
             })
         }

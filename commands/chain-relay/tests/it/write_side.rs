@@ -51,6 +51,7 @@ impl WriteSide {
             tls_ca_file: None,
             connect_timeout_ms: 5000,
             request_timeout_ms: 5000,
+            replicas: 1,
         };
         let bus = Bus::connect(&config, "write side of a test").await.unwrap();
         bus.ensure_stream(&definitions::jobs(1), DriftPolicy::Update).await.unwrap();

@@ -1,10 +1,10 @@
 //! Whole lives of a wallet: whatever is asked in whatever order, its jobs, its state and its replay agree.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nsl_schemas::authority::Signed;
 use nsl_schemas::command::wallet::{
-    Create, RecordConfirmation, RecordExpiry, RecordOutcome, SetPolicy, VmState, WalletCommand,
+    Create, ExpireRequest, RecordConfirmation, RecordExpiry, RecordOutcome, SetPolicy, VmState, WalletCommand,
 };
 use nsl_schemas::event::wallet::WalletEvent;
 use nsl_schemas::job::{ENCLAVE_KINDS, SUBMIT_KIND};
@@ -13,9 +13,10 @@ use nsl_schemas::outcome::{JobResult, SealedKey};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use crate::reaction::{Effect, effects};
+use crate::process::{self, State};
 use crate::test_world::{
-    Life, birth, key, neo_key, outcome_of, policy, policy_change, refused, sealed, sign, transfer,
+    Life, NOW_MS, SIGNING_MS, birth, key, neo_key, outcome_of, policy, policy_change, refused, sealed, sign,
+    transfer,
 };
 use crate::wallet::Wallet;
 
@@ -27,6 +28,7 @@ enum Step {
     RequestTransfer,
     Finish(prop::sample::Index),
     GiveUp(prop::sample::Index),
+    PassDeadline(prop::sample::Index),
     FinishWhatWasNeverAsked,
 }
 
@@ -37,6 +39,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::RequestTransfer),
         6 => any::<prop::sample::Index>().prop_map(Step::Finish),
         2 => any::<prop::sample::Index>().prop_map(Step::GiveUp),
+        2 => any::<prop::sample::Index>().prop_map(Step::PassDeadline),
         1 => Just(Step::FinishWhatWasNeverAsked),
     ]
 }
@@ -64,6 +67,13 @@ fn command(
         Step::RequestTransfer => WalletCommand::RequestTransfer(transfer()),
         Step::Finish(index) => done(pick(index)?, wallet),
         Step::GiveUp(index) => given_up(pick(index)?, wallet),
+        Step::PassDeadline(index) => {
+            let (request_id, kind) = pick(index)?;
+            if kind != ENCLAVE_KINDS[2] {
+                return None;
+            }
+            WalletCommand::ExpireRequest(ExpireRequest { request_id })
+        }
         Step::FinishWhatWasNeverAsked => done((command_id, ENCLAVE_KINDS[2]), wallet),
     })
 }
@@ -126,6 +136,7 @@ fn end_of_transfer(event: &WalletEvent) -> Option<Uuid> {
         WalletEvent::TransferRefused(event) => Some(event.request_id),
         WalletEvent::TransferConfirmed(event) => Some(event.request_id),
         WalletEvent::TransferExpired(event) => Some(event.request_id),
+        WalletEvent::TransferRequestExpired(event) => Some(event.request_id),
         _ => None,
     }
 }
@@ -136,12 +147,15 @@ proptest! {
     fn jobs_state_and_replay_agree_at_every_step(steps in prop::collection::vec(step(), 1..48)) {
         let mut life = Life::default();
         let mut open: BTreeSet<OpenJob> = BTreeSet::new();
+        let mut processes: BTreeMap<Uuid, State> = BTreeMap::new();
         let (mut keys, mut ended) = (0, BTreeSet::new());
         for (number, step) in steps.iter().enumerate() {
             let command_id = Uuid::from_u128(100 + u128::try_from(number).unwrap());
             let Some(command) = command(step, command_id, life.wallet(), &open) else { continue };
             let before = life.wallet().clone();
-            match life.step(command_id, command) {
+            let now_ms =
+                if matches!(step, Step::PassDeadline(_)) { NOW_MS + SIGNING_MS } else { NOW_MS };
+            match life.step_at(now_ms, command_id, command) {
                 Ok(events) => {
                     prop_assert!(!matches!(step, Step::FinishWhatWasNeverAsked));
                     prop_assert_eq!(events.len(), 1, "a job's id rests on its event being the command's first");
@@ -150,19 +164,26 @@ proptest! {
                     if let Some(request_id) = events.iter().find_map(end_of_transfer) {
                         prop_assert!(ended.insert(request_id), "a transfer ended twice");
                     }
-                    for effect in events.iter().flat_map(effects) {
-                        match effect {
-                            Effect::Opens { request_id, kind } => {
-                                prop_assert!(open.insert((request_id, kind)), "{} opened twice", kind);
-                            }
-                            Effect::Closes { request_id, kind } => {
-                                prop_assert!(open.remove(&(request_id, kind)), "{} was not open", kind);
-                            }
+                    for event in &events {
+                        let request_id = process::request_id(event);
+                        let before = processes.get(&request_id).copied();
+                        let after = process::react(before, event);
+                        prop_assert_ne!(before, after, "{:?} leads nowhere", event);
+                        if let Some(kind) = before.and_then(State::job_kind) {
+                            prop_assert!(open.remove(&(request_id, kind)), "{} was not open", kind);
                         }
+                        if let Some(kind) = after.and_then(State::job_kind) {
+                            prop_assert!(open.insert((request_id, kind)), "{} opened twice", kind);
+                        }
+                        processes.extend(after.map(|state| (request_id, state)));
                     }
                 }
                 Err(no) => {
-                    prop_assert!(!matches!(step, Step::Finish(_) | Step::GiveUp(_)), "{}", no);
+                    prop_assert!(
+                        !matches!(step, Step::Finish(_) | Step::GiveUp(_) | Step::PassDeadline(_)),
+                        "{}",
+                        no
+                    );
                     prop_assert_eq!(&before, life.wallet());
                 }
             }

@@ -2,19 +2,19 @@
 
 use nsl_schemas::authority::Signed;
 use nsl_schemas::command::wallet::{
-    Create, RecordConfirmation, RecordExpiry, RecordOutcome, RequestTransfer, SetPolicy, VmState,
-    WalletCommand,
+    Create, ExpireRequest, RecordConfirmation, RecordExpiry, RecordOutcome, RequestTransfer, SetPolicy,
+    VmState, WalletCommand,
 };
 use nsl_schemas::errors::{self, ErrorCode};
 use nsl_schemas::event::wallet::{CreationRequested, PolicyChangeRequested, TransferRequested, WalletEvent};
-use nsl_schemas::number::{Amount, Datoshi};
+use nsl_schemas::number::{Amount, Datoshi, UnixMs};
 use nsl_schemas::policy::{Policy, PolicyChange};
 use nsl_schemas::token::Tenant;
 use uuid::Uuid;
 
 use crate::test_world::{
-    Alter, CHANGE, CREATE, Life, TRANSFER, id, key, neo_key, next_policy, order, outcome_of, policy,
-    policy_change, refused, request_sha256, sealed, transfer,
+    Alter, CHANGE, CREATE, Life, NOW_MS, SIGNING_MS, TRANSFER, id, key, neo_key, next_policy, order,
+    outcome_of, policy, policy_change, refused, request_sha256, sealed, transfer,
 };
 use crate::wallet::OPEN_TRANSFERS_MAX;
 
@@ -78,6 +78,7 @@ fn a_wallet_without_a_key_obeys_nothing_but_its_creation() {
         WalletCommand::RequestTransfer(transfer()),
         confirmation(),
         expiry(),
+        WalletCommand::ExpireRequest(ExpireRequest { request_id: TRANSFER }),
     ];
     for command in commands {
         let absent = Life::default().ask(CHANGE, command.clone()).unwrap_err();
@@ -175,6 +176,7 @@ fn a_transfer_within_the_policy_is_asked_for_with_its_transaction() {
         request_sha256: request_sha256(TRANSFER),
         transfer: transfer(),
         tx_hash: unsigned.hash().to_string(),
+        sign_by_ms: Some(UnixMs(NOW_MS + SIGNING_MS)),
     };
     let answer = Life::open().ask(TRANSFER, WalletCommand::RequestTransfer(transfer()));
     assert_eq!(answer, Ok(vec![event.into()]));

@@ -95,7 +95,9 @@ fn a_wallet_is_born_signs_and_is_confirmed() {
         names(&log),
         ["creation-requested", "key-created", "transfer-requested", "transfer-signed", "transfer-confirmed"]
     );
-    assert!(log.iter().all(|event| event.event_version() == "1.0.0"));
+    let newer =
+        log.iter().filter(|event| event.event_version() != "1.0.0").map(cqrs_es::DomainEvent::event_type);
+    assert_eq!(newer.collect::<Vec<_>>(), ["transfer-requested"]);
 }
 
 #[test]

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::law::{
-    DEVELOPMENT_CRATES, DEVELOPMENT_FEATURE, ENCLAVE_CRATES, FORBIDDEN_IN_ENCLAVE, INFRA, LAW, LEAVES,
-    TEST_SUPPORT, Uses,
+    ENCLAVE_CRATES, FORBIDDEN_IN_ENCLAVE, INFRA, KEPT_OUT, KeptOut, LAW, LEAVES, TEST_SUPPORT, Uses,
 };
 
 /// The part of `cargo metadata --no-deps` that the law is about.
@@ -48,7 +47,7 @@ pub(super) fn violations(metadata: &Metadata) -> Vec<String> {
         if !LAW.iter().any(|rule| rule.package == package.name) {
             found.push(format!("{} has no rule in the law: add one", package.name));
         }
-        found.extend(development_violation(package));
+        found.extend(KEPT_OUT.iter().flat_map(|kept_out| kept_out_violation(package, kept_out)));
     }
     found
 }
@@ -78,26 +77,28 @@ fn external_violation(package: &Package, dependency: &Dependency) -> Option<Stri
     })
 }
 
-/// A normal dependency that switches the development parts on would carry them into distribution builds.
+/// A normal dependency that switches on what is kept out would carry it into distribution builds.
 fn feature_violation(package: &Package, dependency: &Dependency) -> Option<String> {
-    let switches_on = dependency.kind.as_deref() != Some("dev")
-        && dependency.features.iter().any(|feature| feature == DEVELOPMENT_FEATURE)
-        && !LEAVES.contains(&package.name.as_str());
-    switches_on
-        .then(|| format!("{} switches on feature {DEVELOPMENT_FEATURE} of {}", package.name, dependency.name))
+    let is_ours = LAW.iter().any(|rule| rule.package == dependency.name);
+    if !is_ours || dependency.kind.as_deref() == Some("dev") || LEAVES.contains(&package.name.as_str()) {
+        return None;
+    }
+    let is_kept_out = |feature: &&String| KEPT_OUT.iter().any(|one| one.feature == *feature);
+    let feature = dependency.features.iter().find(is_kept_out)?;
+    Some(format!("{} switches on feature {feature} of {}", package.name, dependency.name))
 }
 
-fn development_violation(package: &Package) -> Vec<String> {
+fn kept_out_violation(package: &Package, KeptOut { feature: kept_out, crates }: &KeptOut) -> Vec<String> {
     let name = package.name.as_str();
     let is_leaf = LEAVES.contains(&name);
     let mut found = Vec::new();
     for (feature, switched_on) in &package.features {
-        if feature == DEVELOPMENT_FEATURE && !is_leaf && !DEVELOPMENT_CRATES.contains(&name) {
-            found.push(format!("{name} must not have a feature {DEVELOPMENT_FEATURE}"));
+        if feature == kept_out && !is_leaf && !crates.contains(&name) {
+            found.push(format!("{name} must not have a feature {kept_out}"));
         }
-        let names_it = |part: &String| part.rsplit('/').next() == Some(DEVELOPMENT_FEATURE);
-        if feature != DEVELOPMENT_FEATURE && !is_leaf && switched_on.iter().any(names_it) {
-            found.push(format!("feature {feature} of {name} switches on {DEVELOPMENT_FEATURE}"));
+        let names_it = |part: &String| part.rsplit('/').next() == Some(kept_out);
+        if feature != kept_out && !is_leaf && switched_on.iter().any(names_it) {
+            found.push(format!("feature {feature} of {name} switches on {kept_out}"));
         }
     }
     found
@@ -153,12 +154,17 @@ mod tests {
     }
 
     #[test]
-    fn development_parts_stay_out_of_distribution_builds() {
+    fn parts_for_development_and_tests_stay_out_of_distribution_builds() {
         for (user, dependency, features, is_allowed) in [
             ("nsl-enclave-worker", None, json!({"development": ["nsl-verify/development"]}), true),
             ("nsl-enclave-worker", None, json!({"default": ["development"]}), false),
             ("nsl-enclave-worker", None, json!({"fast": ["nsl-verify/development"]}), false),
             ("nsl-projections", None, json!({"development": []}), false),
+            ("nsl-projections", None, json!({"failpoints": ["nsl-telemetry/failpoints"]}), true),
+            ("nsl-projections", None, json!({"default": ["failpoints"]}), false),
+            ("nsl-cli", None, json!({"failpoints": []}), false),
+            ("nsl-telemetry", Some(uses("fail", None, &["failpoints"])), json!({}), true),
+            ("nsl-projections", Some(uses("nsl-telemetry", None, &["failpoints"])), json!({}), false),
             ("nsl-tests", Some(uses("nsl-verify", None, &["development"])), json!({}), true),
             ("nsl-client", Some(uses("nsl-verify", None, &["development"])), json!({}), false),
             ("nsl-client", Some(uses("nsl-verify", Some("dev"), &["development"])), json!({}), true),

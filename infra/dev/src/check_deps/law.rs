@@ -26,11 +26,33 @@ pub(super) const LEAVES: [&str; 3] = ["nsl-dev", "nsl-tests", "nsl-load"];
 /// Real services for tests: any crate may use it as a dev-dependency, only the leaves otherwise.
 pub(super) const TEST_SUPPORT: &str = "nsl-local-services";
 
-/// Software security module and development trust root: never in a distribution binary.
-pub(super) const DEVELOPMENT_FEATURE: &str = "development";
-/// The crates that may have the feature; the leaves may switch it on.
-pub(super) const DEVELOPMENT_CRATES: [&str; 6] =
-    ["nsl-cli", "nsl-client", "nsl-commands", "nsl-enclave-host", "nsl-enclave-worker", "nsl-verify"];
+/// A cargo feature that no distribution binary has.
+#[derive(Debug)]
+pub(super) struct KeptOut {
+    pub(super) feature: &'static str,
+    /// The crates that may have it; the leaves may switch it on.
+    pub(super) crates: &'static [&'static str],
+}
+
+pub(super) const KEPT_OUT: [KeptOut; 2] = [
+    // Software security module and development trust root.
+    KeptOut {
+        feature: "development",
+        crates: &[
+            "nsl-cli",
+            "nsl-client",
+            "nsl-commands",
+            "nsl-enclave-host",
+            "nsl-enclave-worker",
+            "nsl-verify",
+        ],
+    },
+    // Steps at which tests make a process die.
+    KeptOut {
+        feature: "failpoints",
+        crates: &["nsl-chain-relay", "nsl-commands", "nsl-enclave-host", "nsl-projections", "nsl-telemetry"],
+    },
+];
 
 /// The enclave reaches the world through its channel alone.
 pub(super) const ENCLAVE_CRATES: [&str; 6] =
@@ -39,7 +61,7 @@ pub(super) const ENCLAVE_CRATES: [&str; 6] =
 pub(super) const FORBIDDEN_IN_ENCLAVE: [&str; 8] =
     ["async-nats", "axum", "cqrs-es", "hyper", "postgres-es", "reqwest", "sqlx", "ureq"];
 
-pub(super) const LAW: [Rule; 25] = [
+pub(super) const LAW: [Rule; 26] = [
     only("nsl-schemas", &[]),
     only("nsl-verify", &[]),
     only("nsl-policy", &["nsl-schemas", "nsl-neo"]),
@@ -52,7 +74,8 @@ pub(super) const LAW: [Rule; 25] = [
     only("nsl-bus", &["nsl-config", "nsl-schemas"]),
     only("nsl-neo-rpc", &["nsl-neo", "nsl-config"]),
     only("nsl-event-store", &["nsl-schemas", "nsl-config"]),
-    with_infra("nsl-commands", &["nsl-domain", "nsl-schemas", "nsl-verify"]),
+    only("nsl-event-log", &["nsl-event-store", "nsl-schemas"]),
+    with_infra("nsl-commands", &["nsl-domain", "nsl-schemas", "nsl-verify", "nsl-client"]),
     with_infra("nsl-price-sources", &["nsl-domain", "nsl-schemas", "nsl-client"]),
     with_infra("nsl-chain-relay", &["nsl-domain", "nsl-policy", "nsl-neo", "nsl-schemas", "nsl-client"]),
     with_infra("nsl-projections", &["nsl-domain", "nsl-schemas", "nsl-verify"]),

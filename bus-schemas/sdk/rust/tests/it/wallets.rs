@@ -143,3 +143,21 @@ async fn a_transfer_is_followed_step_by_step_among_others() {
     };
     assert_eq!(steps.next(LIMIT).await.unwrap(), expected);
 }
+
+#[tokio::test]
+async fn a_transfer_that_nobody_signed_ends_with_its_request() {
+    let Some(world) = world().await else { return };
+    let main = AggregateId::parse("main").unwrap();
+    let request_id = Uuid::now_v7();
+    let expired = |request_id: Uuid| {
+        json!({
+            "event": "transfer-request-expired", "request_id": request_id, "tx_hash": "0x1",
+            "valid_until_block": 9, "sign_by_ms": "7",
+        })
+    };
+    let first = world.publish_event("main", "transfer-request-expired", &expired(Uuid::nil())).await;
+    let position = world.publish_event("main", "transfer-request-expired", &expired(request_id)).await;
+    let mut steps = world.client.follow_transfer(&world.tenant, &main, request_id, first).await.unwrap();
+    let expected = TransferStep::RequestExpired { tx_hash: "0x1".into(), valid_until_block: 9, position };
+    assert_eq!(steps.next(LIMIT).await.unwrap(), expected);
+}

@@ -145,6 +145,9 @@ impl Transfer {
                     let reason = reason.unwrap_or_else(|| "its last block passed".to_owned());
                     return Err(Error::TransferExpired { tx_hash, block_index, reason });
                 }
+                TransferStep::RequestExpired { tx_hash, valid_until_block, position: _ } => {
+                    return Err(Error::RequestExpired { tx_hash, valid_until_block });
+                }
             }
         }
     }

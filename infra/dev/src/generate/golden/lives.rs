@@ -11,11 +11,11 @@ use nsl_schemas::event::price_feed::{FeedRegistered, PriceFeedEvent, RoundRecord
 use nsl_schemas::event::rejection::CommandRejected;
 use nsl_schemas::event::wallet::{
     CreationRefused, CreationRequested, KeyCreated, OutcomeProof, PolicyChangeRefused, PolicyChangeRequested,
-    PolicyChanged, Refusal, TransferConfirmed, TransferExpired, TransferRefused, TransferRequested,
-    TransferSigned, WalletEvent,
+    PolicyChanged, Refusal, TransferConfirmed, TransferExpired, TransferRefused, TransferRequestExpired,
+    TransferRequested, TransferSigned, WalletEvent,
 };
 use nsl_schemas::event::worker::{WorkerEvent, WorkerRegistered};
-use nsl_schemas::number::{Amount, Datoshi, PriceE8};
+use nsl_schemas::number::{Amount, Datoshi, PriceE8, UnixMs};
 use nsl_schemas::outcome::{BirthCertificate, BirthStatement, OutcomeStatement, SealedKey};
 use nsl_schemas::policy::{ASSETS_MAX, AssetRule, Policy, RECIPIENTS_MAX};
 use nsl_schemas::price::{FeedRules, JudgedObservation, OBSERVATIONS_MAX, Observation, Verdict};
@@ -154,7 +154,7 @@ fn worker(extent: Extent) -> WorkerRegistered {
 }
 
 /// A refused creation, then a wallet whose policy change and transfer are refused before others are not.
-fn wallet(extent: Extent) -> [WalletEvent; 11] {
+fn wallet(extent: Extent) -> [WalletEvent; 12] {
     let request_id = extent.uuid();
     let request_sha256 = extent.sha256("request");
     let tx_hash = || extent.text(&transfers::unsigned().hash().to_string());
@@ -169,8 +169,21 @@ fn wallet(extent: Extent) -> [WalletEvent; 11] {
         PolicyChanged { request_id, policy: policy(), sealed_key: sealed_key(extent), outcome: outcome() }
             .into(),
         TransferRefused { request_id, refusal: refusal() }.into(),
-        TransferRequested { request_id, request_sha256, transfer: transfer_of(extent), tx_hash: tx_hash() }
-            .into(),
+        TransferRequestExpired {
+            request_id,
+            tx_hash: tx_hash(),
+            valid_until_block: extent.u32(5_760),
+            sign_by_ms: UnixMs(extent.u64(1_750_000_000_000)),
+        }
+        .into(),
+        TransferRequested {
+            request_id,
+            request_sha256,
+            transfer: transfer_of(extent),
+            tx_hash: tx_hash(),
+            sign_by_ms: extent.optional(UnixMs(extent.u64(1_750_000_000_000))),
+        }
+        .into(),
         TransferSigned {
             request_id,
             tx_hash: tx_hash(),

@@ -21,10 +21,11 @@ pub(super) fn document() -> Value {
         .collect();
     json!({
         "about": "UUIDs of version 5: event id from namespace command id and name event/<index>; job id from \
-            namespace event id and name job; report command id from namespace job id and name report. A worker's \
-            id is the first 32 hex digits of its key's SHA-256.",
+            namespace event id and name job; report command id from namespace job id and name report; a process' \
+            command id from namespace request id and name process/<process>/<step>. A worker's id is the first 32 hex digits of its key's SHA-256.",
         "command_id": COMMAND_ID,
         "events": events,
+        "expire_request_command_id": ids::process_command_id(COMMAND_ID, "transfer", "expire"),
         "worker": key(&WORKER_SEED),
         "worker_id": ids::worker_id(&SigningKey::from_seed(&WORKER_SEED).public()),
     })

@@ -1,11 +1,10 @@
-//! What follows from an event, as data: jobs with ids derived from the event, for a shell to publish. A replay computes
-//! the same and drops them.
+//! The job that an event asks for, as data, with an id derived from the event. A replay computes the same and drops it.
 
 use nsl_schemas::authority::GrantChain;
 use nsl_schemas::envelope::SignedCommand;
 use nsl_schemas::event::wallet::WalletEvent;
 use nsl_schemas::ids;
-use nsl_schemas::job::{ENCLAVE_KINDS, EnclaveJob, EnclaveTask, SUBMIT_KIND, SubmitJob};
+use nsl_schemas::job::{EnclaveJob, EnclaveTask, SubmitJob};
 use nsl_schemas::token::{AggregateId, Tenant};
 use uuid::Uuid;
 
@@ -18,47 +17,6 @@ pub enum Job {
     Enclave(Box<EnclaveJob>),
     /// For the chain relay.
     Submit(SubmitJob),
-}
-
-/// What an event means for the open work of a wallet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// Work of `kind` begins for `request_id`.
-    Opens {
-        /// The client's command.
-        request_id: Uuid,
-        /// The job's kind.
-        kind: &'static str,
-    },
-    /// Work of `kind` for `request_id` is done.
-    Closes {
-        /// The client's command.
-        request_id: Uuid,
-        /// The job's kind.
-        kind: &'static str,
-    },
-}
-
-/// What `event` does to the wallet's open work, in order.
-pub fn effects(event: &WalletEvent) -> Vec<Effect> {
-    let [create_key, replace_policy, sign_transfer] = ENCLAVE_KINDS;
-    let opens = |request_id, kind| Effect::Opens { request_id, kind };
-    let closes = |request_id, kind| Effect::Closes { request_id, kind };
-    match event {
-        WalletEvent::CreationRequested(event) => vec![opens(event.request_id, create_key)],
-        WalletEvent::KeyCreated(event) => vec![closes(event.request_id, create_key)],
-        WalletEvent::CreationRefused(event) => vec![closes(event.request_id, create_key)],
-        WalletEvent::PolicyChangeRequested(event) => vec![opens(event.request_id, replace_policy)],
-        WalletEvent::PolicyChanged(event) => vec![closes(event.request_id, replace_policy)],
-        WalletEvent::PolicyChangeRefused(event) => vec![closes(event.request_id, replace_policy)],
-        WalletEvent::TransferRequested(event) => vec![opens(event.request_id, sign_transfer)],
-        WalletEvent::TransferSigned(event) => {
-            vec![closes(event.request_id, sign_transfer), opens(event.request_id, SUBMIT_KIND)]
-        }
-        WalletEvent::TransferRefused(event) => vec![closes(event.request_id, sign_transfer)],
-        WalletEvent::TransferConfirmed(event) => vec![closes(event.request_id, SUBMIT_KIND)],
-        WalletEvent::TransferExpired(event) => vec![closes(event.request_id, SUBMIT_KIND)],
-    }
 }
 
 /// Where an event stands and what caused it.
@@ -106,7 +64,8 @@ pub fn job(event: &WalletEvent, wallet: &Wallet, cause: Cause<'_>) -> Option<Job
         | WalletEvent::PolicyChangeRefused(_)
         | WalletEvent::TransferRefused(_)
         | WalletEvent::TransferConfirmed(_)
-        | WalletEvent::TransferExpired(_) => return None,
+        | WalletEvent::TransferExpired(_)
+        | WalletEvent::TransferRequestExpired(_) => return None,
     };
     Some(Job::Enclave(Box::new(EnclaveJob {
         job_id: ids::job_id(cause.event_id),

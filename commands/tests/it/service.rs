@@ -1,0 +1,46 @@
+//! The service as a process.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A running nsl-commands, killed when dropped.
+pub(crate) struct Service {
+    process: Child,
+}
+
+impl Service {
+    pub(crate) fn start(folder: &Path, database: &str, bus: &str, signing_deadline_ms: u64) -> Self {
+        let file = |name: &str| folder.join(name).display().to_string();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nsl-commands"));
+        for setting in [
+            "telemetry.admin_address=127.0.0.1:0".to_owned(),
+            "telemetry.log_filter=info".to_owned(),
+            format!("bus.url={bus}"),
+            format!("log.owner_url={database}"),
+            format!("log.url={database}"),
+            format!("processor.genesis_file={}", file("genesis.json")),
+            format!("processor.signing_deadline_ms={signing_deadline_ms}"),
+            // Short, so that another life of the process takes over at once.
+            "processor.lease_ttl_ms=500".to_owned(),
+            format!("issuer.seed_file={}", file("reactor.seed")),
+        ] {
+            command.args(["--set", &setting]);
+        }
+        let log = std::fs::File::options().append(true).create(true).open(file("service.log")).unwrap();
+        let process = command.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
+        Self { process: process.spawn().unwrap() }
+    }
+
+    /// Ends it at once, as a crash does.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

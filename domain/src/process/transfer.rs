@@ -1,0 +1,60 @@
+//! A transfer: asked for, signed by a worker, brought into a block by the relay.
+//!
+//! Without a signature by its deadline it is compensated: `expire-request` ends it and frees its place among the wallet's
+//! open transfers. A signed one ends by what the chain says and by nothing else.
+
+use nsl_schemas::canonical;
+use nsl_schemas::command::wallet::ExpireRequest;
+use nsl_schemas::envelope::CLOCK_SKEW_MS_MAX;
+use nsl_schemas::event::wallet::WalletEvent;
+use nsl_schemas::ids;
+use nsl_schemas::number::UnixMs;
+use nsl_schemas::subject::CommandSubject;
+use nsl_schemas::token::{self, AggregateId, AggregateType, Tenant, Verb};
+use uuid::Uuid;
+
+use super::{Command, State};
+
+/// In the ids of its commands.
+const PROCESS: &str = "transfer";
+
+pub(super) fn react(before: Option<State>, event: &WalletEvent) -> Option<State> {
+    match (before, event) {
+        (None, WalletEvent::TransferRequested(event)) => {
+            Some(State::Signing { sign_by_ms: event.sign_by_ms })
+        }
+        (Some(State::Signing { .. }), WalletEvent::TransferSigned(_)) => Some(State::Submitting),
+        (
+            Some(_),
+            WalletEvent::TransferRefused(_)
+            | WalletEvent::TransferConfirmed(_)
+            | WalletEvent::TransferExpired(_)
+            | WalletEvent::TransferRequestExpired(_),
+        ) => Some(State::Over),
+        (before, _) => before,
+    }
+}
+
+/// When the request is given up. A processor takes no command that was issued further ahead of its own clock than the
+/// skew, so one that is issued now finds the deadline passed wherever it is decided. It must: a rejection would be this
+/// command's answer for ever.
+pub(super) fn due_ms(sign_by_ms: UnixMs) -> u64 {
+    sign_by_ms.0.saturating_add(CLOCK_SKEW_MS_MAX)
+}
+
+pub(super) fn expire(
+    request_id: Uuid,
+    tenant: &Tenant,
+    wallet: &AggregateId,
+) -> Result<Command, token::Error> {
+    Ok(Command {
+        id: ids::process_command_id(request_id, PROCESS, "expire"),
+        subject: CommandSubject {
+            tenant: tenant.clone(),
+            aggregate: AggregateType::parse("wallet")?,
+            id: wallet.clone(),
+            verb: Verb::parse("expire-request")?,
+        },
+        payload: canonical::to_string(&ExpireRequest { request_id }),
+    })
+}
