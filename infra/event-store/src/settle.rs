@@ -27,6 +27,9 @@ struct Settled {
     first_position: i64,
     event_count: i32,
     recorded_at_ms: i64,
+    /// Read after the others; every receipt has one.
+    #[sqlx(default)]
+    answer: Option<String>,
 }
 
 impl EventStore {
@@ -58,12 +61,24 @@ impl EventStore {
     async fn settled_receipts(&self, batch: &Batch<'_>) -> Result<Vec<Settled>, sqlx::Error> {
         const SETTLE: &str = "SELECT command_id, request_hash, first_position, event_count, recorded_at_ms \
                               FROM settle_receipts($1)";
-        answer(sqlx::query_as(SETTLE).bind(&batch.commands.id).fetch_all(&self.appender)).await
+        // A statement of its own: the first one's snapshot may be older than what it waited for at the head lock.
+        const ANSWERS: &str = "SELECT command_id, answer::text FROM receipts WHERE command_id = ANY ($1)";
+        let ids = &batch.commands.id;
+        let mut settled: Vec<Settled> =
+            answer(sqlx::query_as(SETTLE).bind(ids).fetch_all(&self.appender)).await?;
+        if !settled.is_empty() {
+            let answers: Vec<(Uuid, String)> =
+                answer(sqlx::query_as(ANSWERS).bind(ids).fetch_all(&self.appender)).await?;
+            let mut answers: HashMap<_, _> = answers.into_iter().collect();
+            settled.iter_mut().for_each(|receipt| receipt.answer = answers.remove(&receipt.command_id));
+        }
+        Ok(settled)
     }
 }
 
-/// All receipts with our hashes, lying one after the other as in our batch: it is recorded as a whole. None: it is not
-/// recorded. Anything else was appended by another store, and ours was refused.
+/// All receipts with our hashes and answers, lying one after the other as in our batch: it is recorded as a whole. None:
+/// it is not recorded. Anything else was appended before, by this store or another, and ours was refused: a command that
+/// was sent again may have been decided otherwise the first time, and that decision counts.
 fn judge(batch: &Batch<'_>, receipts: Vec<Settled>, broken: sqlx::Error) -> Result<Appended, AppendError> {
     if receipts.is_empty() {
         return Err(unavailable(broken));
@@ -77,6 +92,7 @@ fn judge(batch: &Batch<'_>, receipts: Vec<Settled>, broken: sqlx::Error) -> Resu
         receipts.get(&commands.id[index]).is_some_and(|receipt| {
             receipt.request_hash == commands.request_hash[index]
                 && receipt.event_count == commands.event_count[index]
+                && receipt.answer.as_deref() == Some(commands.answer[index])
                 && receipt.first_position == first.first_position + i64::from(commands.event_offset[index])
         })
     };
@@ -103,6 +119,7 @@ mod tests {
                 request_hash: vec![&[1; 32], &[2; 32]],
                 event_offset: vec![0, 3],
                 event_count: vec![3, 1],
+                answer: vec!["{}", "{}"],
                 ..CommandColumns::default()
             },
             ..Batch::default()
@@ -116,7 +133,12 @@ mod tests {
             first_position,
             event_count,
             recorded_at_ms: 5,
+            answer: Some("{}".to_owned()),
         }
+    }
+
+    fn answered_otherwise(receipt: Settled) -> Settled {
+        Settled { answer: Some("{\"version\":1}".to_owned()), ..receipt }
     }
 
     fn outcome(receipts: Vec<Settled>) -> &'static str {
@@ -139,6 +161,7 @@ mod tests {
             (vec![receipt(1, 1, 11, 3), receipt(2, 9, 14, 1)], "refused"),
             (vec![receipt(1, 1, 11, 3), receipt(2, 2, 15, 1)], "refused"),
             (vec![receipt(1, 1, 11, 2), receipt(2, 2, 14, 1)], "refused"),
+            (vec![receipt(1, 1, 11, 3), answered_otherwise(receipt(2, 2, 14, 1))], "refused"),
         ];
         for (receipts, expected) in table {
             let shown = format!("{receipts:?}");

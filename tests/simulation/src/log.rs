@@ -200,7 +200,9 @@ impl SimulatedLog {
         let mut position = first.first_position;
         let mut ours = known.len() == batch.len();
         for (receipt, command) in known.iter().zip(batch) {
-            ours &= receipt.first_position == position && receipt.request_hash == command.request_hash;
+            ours &= receipt.first_position == position
+                && receipt.request_hash == command.request_hash
+                && receipt.answer == command.answer;
             position += u64::from(receipt.event_count);
         }
         if ours {
