@@ -112,6 +112,14 @@ impl Bus {
         });
     }
 
+    /// Where a message is, if it is there.
+    pub(crate) fn partition_of(&self, sequence: u64) -> Option<u16> {
+        self.with(|state| {
+            let has = |one: &Partition| one.messages.contains_key(&sequence);
+            state.partitions.iter().find(|(_, one)| has(one)).map(|(partition, _)| *partition)
+        })
+    }
+
     /// Messages that are still there.
     pub(crate) fn remaining(&self) -> Vec<u64> {
         self.with(|state| state.partitions.values().flat_map(|one| one.messages.keys().copied()).collect())

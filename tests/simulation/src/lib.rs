@@ -48,6 +48,8 @@ pub struct Report {
     pub events: u64,
     /// How often each fault happened.
     pub faults: BTreeMap<&'static str, u64>,
+    /// What may happen, and is worth a count.
+    pub observed: BTreeMap<&'static str, u64>,
     /// What was broken.
     pub violations: Vec<String>,
     /// The hash of everything that happened.
@@ -102,6 +104,7 @@ fn report(seed: u64, world: &World) -> Report {
         commands: world.ledger().requests,
         events: world.store().head(),
         faults: trace.faults.clone(),
+        observed: trace.observed.clone(),
         violations: trace.violations.clone(),
         trace_sha256: trace.sha256(),
     }

@@ -17,27 +17,34 @@ pub(crate) struct Life {
     pub(crate) name: String,
     pub(crate) killed: CancellationToken,
     frozen_until: Mutex<Option<Instant>>,
-    /// The epochs at which it took partitions last; only [`crate::planted::Planted::StaleCache`] looks them up.
-    epochs: Mutex<BTreeMap<u16, i64>>,
+    /// The leases that it took last.
+    leases: Mutex<BTreeMap<u16, (Fence, Arc<Tenure>)>>,
 }
 
 impl Life {
     pub(crate) fn new(name: String) -> Self {
         let (killed, frozen_until) = (CancellationToken::new(), Mutex::new(None));
-        Self { name, killed, frozen_until, epochs: Mutex::default() }
+        Self { name, killed, frozen_until, leases: Mutex::default() }
     }
 
     pub(crate) fn freeze(&self, time: Duration) {
         *self.frozen_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + time);
     }
 
-    pub(crate) fn hold(&self, fence: Fence) {
-        self.epochs.lock().unwrap_or_else(PoisonError::into_inner).insert(fence.partition, fence.epoch);
+    pub(crate) fn hold(&self, fence: Fence, tenure: Arc<Tenure>) {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner).insert(fence.partition, (fence, tenure));
     }
 
+    /// The epoch at which it took a partition last.
     pub(crate) fn epoch(&self, partition: u16) -> i64 {
-        let epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
-        epochs.get(&partition).copied().unwrap_or_default()
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.get(&partition).map_or(0, |(fence, _)| fence.epoch)
+    }
+
+    /// Whether it certainly holds a partition.
+    pub(crate) fn holds(&self, partition: u16) -> bool {
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.get(&partition).is_some_and(|(_, tenure)| tenure.is_held())
     }
 
     fn frozen(&self) -> Option<Instant> {

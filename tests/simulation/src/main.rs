@@ -79,6 +79,7 @@ struct Total {
     commands: u64,
     events: u64,
     faults: BTreeMap<&'static str, u64>,
+    observed: BTreeMap<&'static str, u64>,
 }
 
 impl Total {
@@ -92,14 +93,18 @@ impl Total {
         for (kind, count) in &report.faults {
             *self.faults.entry(kind).or_default() += count;
         }
+        for (kind, count) in &report.observed {
+            *self.observed.entry(kind).or_default() += count;
+        }
     }
 
     fn print(&self, seconds: f64, json: bool) {
-        let Self { seeds, failed, violations, simulated_ms, commands, events, faults } = self;
+        let Self { seeds, failed, violations, simulated_ms, commands, events, faults, observed } = self;
         if json {
             let line = serde_json::json!({
                 "seeds": seeds, "failed": failed, "violations": violations, "simulated_s": simulated_ms / 1000,
-                "commands": commands, "events": events, "faults": faults, "seconds": seconds,
+                "commands": commands, "events": events, "faults": faults,
+                "observed": observed, "seconds": seconds,
             });
             println!("{line}");
             return;
@@ -109,7 +114,7 @@ impl Total {
              {commands} commands, {events} events",
             simulated_ms / 1000
         );
-        for (kind, count) in faults {
+        for (kind, count) in faults.iter().chain(observed) {
             println!("  {count:>7} {kind}");
         }
     }

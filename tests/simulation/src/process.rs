@@ -172,8 +172,8 @@ impl Partitions {
         let taken = self.world.store().take(&self.owner, &wanted, LEASE_TTL_MS);
         for fence in taken {
             self.world.note(format_args!("{} takes partition {} at {}", self.life.name, fence.partition, fence.epoch));
-            self.life.hold(fence);
             let (stop, tenure) = (CancellationToken::new(), Arc::new(Tenure::until(ends)));
+            self.life.hold(fence, Arc::clone(&tenure));
             let consumer = Consumer {
                 world: Arc::clone(&self.world),
                 life: Arc::clone(&self.life),

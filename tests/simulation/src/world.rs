@@ -37,6 +37,8 @@ pub(crate) struct Trace {
     hash: Sha256,
     echo: bool,
     pub(crate) faults: BTreeMap<&'static str, u64>,
+    /// What may happen, and is worth a count.
+    pub(crate) observed: BTreeMap<&'static str, u64>,
     pub(crate) violations: Vec<String>,
 }
 
@@ -44,7 +46,8 @@ impl World {
     pub(crate) fn new(seed: u64, planted: Option<Planted>, echo: bool, genesis: Arc<Genesis>) -> Self {
         let mut chance = fastrand::Rng::with_seed(seed);
         let mix = Mix::draw(&mut chance);
-        let trace = Trace { hash: Sha256::new(), echo, faults: BTreeMap::new(), violations: Vec::new() };
+        let (hash, faults, observed) = (Sha256::new(), BTreeMap::new(), BTreeMap::new());
+        let trace = Trace { hash, echo, faults, observed, violations: Vec::new() };
         Self {
             planted,
             mix,
