@@ -232,6 +232,11 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         let mut chunk = Vec::with_capacity(room.min(self.backlog.len()));
         while chunk.len() < room && bytes < BATCH_PAYLOAD_BYTES_MAX {
             let Some(waiting) = self.backlog.pop_front() else { break };
+            // Commands of a partition that was lost meanwhile are its new owner's to answer, refusals too. Where that is
+            // this processor again, its newer copies must not be set aside for one that is left out.
+            if !waiting.taken.message.is_held() {
+                continue;
+            }
             if under_way.insert(waiting.taken.command_id()) {
                 bytes += payload_bytes(&waiting.taken);
                 chunk.push(waiting);
@@ -279,11 +284,7 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
 
     /// Brings every addressed aggregate's newest state into the batch: as the batch before it leaves it, as it is in
     /// memory, or from the log. Names those whose streams cannot be read.
-    async fn load(
-        &mut self,
-        chunk: &[Waiting<D>],
-        commands: &[Command],
-    ) -> Result<Unreadable, Unavailable> {
+    async fn load(&mut self, chunk: &[Waiting<D>], commands: &[Command]) -> Result<Unreadable, Unavailable> {
         let mut missing = Vec::new();
         let mut asked = HashSet::new();
         for (waiting, command) in chunk.iter().zip(commands) {

@@ -23,16 +23,12 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         chunk: &mut Vec<Waiting<D>>,
         now_ms: u64,
     ) -> Result<Vec<Command>, Unavailable> {
-        // Commands of a partition that was lost meanwhile are its new owner's to answer, refusals too.
-        chunk.retain(|waiting| waiting.taken.message.is_held());
         let (admission, directory) = (&self.parts.admission, &self.parts.directory);
         // A grant that another processor committed counts here too: nobody is turned away before the log was asked.
         if chunk.iter().any(|one| !admission.is_authorised(&one.taken.incoming, directory, now_ms)) {
             follower::refresh(&self.parts.log, directory).await?;
         }
-        let judge = |waiting: &Waiting<D>| {
-            admission.judge(&waiting.taken.incoming, directory, now_ms)
-        };
+        let judge = |waiting: &Waiting<D>| admission.judge(&waiting.taken.incoming, directory, now_ms);
         let judged: Vec<_> = chunk.iter().map(judge).collect();
         let asked: Vec<Uuid> = chunk
             .iter()
