@@ -211,6 +211,7 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
                 let known = Known { genesis, directory, signing_ms: *signing_ms, now_ms };
                 self.gathered.decide(taken, command, &known).await;
             }
+            self.release_copies();
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
     }
 
     /// Copies of what is no longer under way are judged for themselves: mostly their receipt speaks.
-    fn release_copies(&mut self) {
+    pub(super) fn release_copies(&mut self) {
         if self.copies.is_empty() {
             return;
         }
