@@ -35,6 +35,10 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
                 Ok(())
             }
             Err(error) => {
+                // It may be recorded after all, and then its receipts answer it; the states before it are outdated.
+                for key in batch.states.keys() {
+                    self.cache.pop(key);
+                }
                 self.decide_again(batch);
                 Err(Unavailable::Append(error))
             }
