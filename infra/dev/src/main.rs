@@ -21,6 +21,7 @@ mod reset;
 mod restart;
 mod runner_record;
 mod services;
+mod sim;
 mod status;
 mod supervisor;
 mod test;
@@ -65,6 +66,8 @@ enum Command {
     Test(test::Arguments),
     /// Measure release builds on services that exist only for this run
     Bench(bench::Arguments),
+    /// Try the command pipeline under every fault in simulated histories, each the same again by its seed
+    Sim(sim::Arguments),
     /// Check that the crates keep the dependency law
     CheckDeps,
     /// Write the contract that other languages and tools read, from the types
@@ -101,6 +104,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Logs(arguments) => logs::run(&layout()?, arguments)?,
         Command::Test(arguments) => test::run(&layout()?, arguments)?,
         Command::Bench(arguments) => bench::run(&layout()?, arguments)?,
+        Command::Sim(arguments) => sim::run(&layout()?, arguments)?,
         Command::CheckDeps => check_deps::run(&layout()?)?,
         Command::Gen(arguments) => generate::run(&layout()?, arguments)?,
         Command::Venues(arguments) => venues::run(arguments)?,

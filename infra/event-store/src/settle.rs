@@ -70,7 +70,9 @@ impl EventStore {
             let answers: Vec<(Uuid, String)> =
                 answer(sqlx::query_as(ANSWERS).bind(ids).fetch_all(&self.appender)).await?;
             let mut answers: HashMap<_, _> = answers.into_iter().collect();
-            settled.iter_mut().for_each(|receipt| receipt.answer = answers.remove(&receipt.command_id));
+            for receipt in &mut settled {
+                receipt.answer = answers.remove(&receipt.command_id);
+            }
         }
         Ok(settled)
     }

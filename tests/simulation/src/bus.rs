@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// As the real consumers have it.
-const ACK_WAIT: Duration = Duration::from_secs(120);
+const ACK_WAIT: Duration = Duration::from_mins(2);
 
 /// A published command.
 #[derive(Debug, Clone)]
@@ -90,7 +90,8 @@ impl Bus {
         loop {
             // Before the look, so that nothing is missed between it and the wait.
             let changed = self.changed.notified();
-            let due = match self.with(|state| state.partitions.entry(partition).or_default().next(generation)) {
+            let due = match self.with(|state| state.partitions.entry(partition).or_default().next(generation))
+            {
                 Next::Gone => return None,
                 Next::Message(message, is_repeat) => return Some((message, is_repeat)),
                 Next::Wait(due) => due,

@@ -85,7 +85,9 @@ fn order_is_kept(world: &World) {
 fn reader_saw_everything(world: &World, view: &View) {
     let events: Vec<_> = world.store().events.values().cloned().collect();
     let mut expected = View::default();
-    events.iter().for_each(|event| expected.apply(event));
+    for event in &events {
+        expected.apply(event);
+    }
     expected.checkpoint = world.store().head();
     if view.seen != expected.seen {
         let differs = view.seen.iter().zip(&expected.seen).position(|(seen, there)| seen != there);
@@ -128,7 +130,8 @@ async fn decide_again(
     let subject = CommandSubject::parse(&recorded.subject).map_err(|error| text(&error))?;
     let body = Command::parse(&subject, recorded.payload.as_bytes()).map_err(|error| text(&error))?;
     let envelope: Envelope = serde_json::from_str(&recorded.envelope).map_err(|error| text(&error))?;
-    let metadata: Metadata = serde_json::from_str(&recorded.events[0].metadata).map_err(|error| text(&error))?;
+    let metadata: Metadata =
+        serde_json::from_str(&recorded.events[0].metadata).map_err(|error| text(&error))?;
     let key = StreamKey { aggregate_type: aggregate_type(&body), aggregate_id: subject.stream_id() };
     let place = (key.aggregate_type, key.aggregate_id.clone());
     let state = match states.get(&place) {
@@ -143,7 +146,11 @@ async fn decide_again(
         issued_at_ms: envelope.issued_at_ms,
         now_ms: metadata.decided_at_ms.0,
         body,
-        facts: Facts { genesis: Arc::clone(&world.genesis), worker_is_registered: false, signing_ms: SIGNING_MS },
+        facts: Facts {
+            genesis: Arc::clone(&world.genesis),
+            worker_is_registered: false,
+            signing_ms: SIGNING_MS,
+        },
     };
     match state.decide(order).await {
         Ok((events, after)) => {
@@ -151,11 +158,17 @@ async fn decide_again(
                 && recorded.aggregate_type == key.aggregate_type
                 && events.iter().zip(&recorded.events).all(|(ours, theirs)| ours.payload == theirs.payload);
             states.insert(place, after);
-            if same { Ok(()) } else { Err("the log holds another decision than its state leads to".to_owned()) }
+            if same {
+                Ok(())
+            } else {
+                Err("the log holds another decision than its state leads to".to_owned())
+            }
         }
         Err(no) => {
-            let code = serde_json::from_str::<CommandRejected>(&recorded.events[0].payload).map(|event| event.code);
-            let same = recorded.aggregate_type == rejection::AGGREGATE && code.is_ok_and(|code| code == no.code.code);
+            let code =
+                serde_json::from_str::<CommandRejected>(&recorded.events[0].payload).map(|event| event.code);
+            let same = recorded.aggregate_type == rejection::AGGREGATE
+                && code.is_ok_and(|code| code == no.code.code);
             if same { Ok(()) } else { Err(format!("the log holds no rejection, its state leads to {no}")) }
         }
     }

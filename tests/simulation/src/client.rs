@@ -99,7 +99,8 @@ async fn exchange(world: &Arc<World>, ready: Ready) -> Heard {
         ledger.requests += 1;
         ledger.open.insert(ready.request);
     }
-    let is_other = world.store().receipts.get(&ready.request.0).is_some_and(|one| one.request_hash != ready.request.1);
+    let is_other =
+        world.store().receipts.get(&ready.request.0).is_some_and(|one| one.request_hash != ready.request.1);
     let heard = loop {
         send(world, &ready);
         if world.fault("duplicate", world.mix.duplicate) {
@@ -128,9 +129,7 @@ async fn exchange(world: &Arc<World>, ready: Ready) -> Heard {
 
 fn heard(world: &World, ready: &Ready, is_other: bool) -> Option<Heard> {
     let mut ledger = world.ledger();
-    if ledger.results.contains_key(&ready.request.0)
-        && !is_other
-    {
+    if ledger.results.contains_key(&ready.request.0) && !is_other {
         return Some(Heard::Result);
     }
     let code = ledger.refused.get(&ready.request).copied()?;

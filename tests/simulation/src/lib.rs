@@ -31,9 +31,9 @@ use crate::world::World;
 /// So long faults happen and clients begin new commands.
 const FAULTS_MS: u64 = 20_000;
 /// So long after the last fault everything must be answered: a lease runs out, and a processor starts anew.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+const ANSWERS_WITHIN: Duration = Duration::from_mins(1);
 /// So long after that the bus must be empty: a message whose acknowledgement was lost comes again after two minutes.
-const BUS_EMPTY_WITHIN: Duration = Duration::from_secs(300);
+const BUS_EMPTY_WITHIN: Duration = Duration::from_mins(5);
 
 /// What became of one seed.
 #[derive(Debug, Clone, PartialEq, Eq)]

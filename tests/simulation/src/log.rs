@@ -112,7 +112,8 @@ impl SimulatedLog {
             .take(limit)
             .cloned()
             .collect();
-        let position = if events.len() < limit { head } else { events.last().map_or(head, |last| last.position) };
+        let position =
+            if events.len() < limit { head } else { events.last().map_or(head, |last| last.position) };
         Page { events, position: position.max(after_position), head }
     }
 
@@ -181,7 +182,9 @@ impl SimulatedLog {
         if world.fault("outcome unknown", world.mix.settle_unavailable) {
             world.delay(50, 10_000).await;
             return match world.planted {
-                Some(Planted::UnknownAsFailure) => Err(AppendError::Rejected { source: Arc::new(unreachable()) }),
+                Some(Planted::UnknownAsFailure) => {
+                    Err(AppendError::Rejected { source: Arc::new(unreachable()) })
+                }
                 Some(Planted::UnknownAsSuccess) => Ok(self.claimed()),
                 _ => Err(AppendError::UnknownOutcome { source: Arc::new(unreachable()) }),
             };

@@ -33,13 +33,13 @@ struct Arguments {
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let mut passed = match arguments.seed {
-        Some(seed) => run_seeds(seed..=seed, true, arguments.json)?,
-        None => {
-            let last = arguments.first_seed.saturating_add(arguments.seeds).saturating_sub(1);
-            run_seeds(arguments.first_seed..=last, false, arguments.json)?
-        }
+    let (seeds, echo) = if let Some(seed) = arguments.seed {
+        (seed..=seed, true)
+    } else {
+        let last = arguments.first_seed.saturating_add(arguments.seeds).saturating_sub(1);
+        (arguments.first_seed..=last, false)
     };
+    let mut passed = run_seeds(seeds, echo, arguments.json)?;
     if arguments.planted {
         for planted in Planted::ALL {
             passed &= find(planted, arguments.json)?;

@@ -31,12 +31,14 @@ impl Outbox for SimulatedOutbox {
 
     async fn refusal(&self, _: &Tenant, refused: &Refused, sequence: u64) {
         self.life.failpoint(&self.world, "before a refusal").await;
-        let (Some(id), Some(hash), code) = (refused.command_id, refused.request_sha256, refused.code.code) else {
+        let (Some(id), Some(hash), code) = (refused.command_id, refused.request_sha256, refused.code.code)
+        else {
             return;
         };
         let (world, request) = (&self.world, (id, hash.0));
         world.note(format_args!("{} refuses {id}: {code}", self.life.name));
-        let is_recorded = world.store().receipts.get(&id).is_some_and(|receipt| receipt.request_hash == hash.0);
+        let is_recorded =
+            world.store().receipts.get(&id).is_some_and(|receipt| receipt.request_hash == hash.0);
         let is_owner = world.bus.partition_of(sequence).is_some_and(|partition| self.life.holds(partition));
         if is_recorded && !is_owner {
             // Frozen between its last look at the lease and the sending: no check can close that gap.
@@ -115,7 +117,8 @@ impl SimulatedDelivery {
         self.world.note(format_args!("{} is done with {}", self.life.name, self.sequence));
         let is_known = self.world.store().receipts.contains_key(&id);
         if !is_known && !self.world.ledger().refusals.contains_key(&self.request) {
-            self.world.violated(format_args!("command {id} left the bus and is neither recorded nor refused"));
+            self.world
+                .violated(format_args!("command {id} left the bus and is neither recorded nor refused"));
         }
     }
 }

@@ -158,7 +158,8 @@ impl Partitions {
         let fences: Vec<_> = held.values().map(|one| one.fence).collect();
         let renewed = self.world.store().renew(&self.owner, &fences, LEASE_TTL_MS);
         held.retain(|_, one| {
-            let keeps = renewed.contains(&one.fence) && !one.task.is_finished();
+            // What ran out before its renewal is lost too: commands may have been left to a new owner meanwhile.
+            let keeps = renewed.contains(&one.fence) && !one.task.is_finished() && one.tenure.is_held();
             if keeps {
                 one.tenure.prolong(ends);
             } else {
@@ -171,7 +172,10 @@ impl Partitions {
         let wanted: Vec<u16> = partitions.filter(|partition| !held.contains_key(partition)).collect();
         let taken = self.world.store().take(&self.owner, &wanted, LEASE_TTL_MS);
         for fence in taken {
-            self.world.note(format_args!("{} takes partition {} at {}", self.life.name, fence.partition, fence.epoch));
+            self.world.note(format_args!(
+                "{} takes partition {} at {}",
+                self.life.name, fence.partition, fence.epoch
+            ));
             let (stop, tenure) = (CancellationToken::new(), Arc::new(Tenure::until(ends)));
             self.life.hold(fence, Arc::clone(&tenure));
             let consumer = Consumer {
@@ -226,7 +230,8 @@ impl Consumer {
             }
             let published = &message.published;
             let header = |name| Ok(published.headers.get(name).map(String::as_str));
-            let Ok(incoming) = intake::read(published.subject.clone(), header, published.payload.as_bytes()) else {
+            let Ok(incoming) = intake::read(published.subject.clone(), header, published.payload.as_bytes())
+            else {
                 self.world.violated(format_args!("message {} cannot be read", message.sequence));
                 return;
             };

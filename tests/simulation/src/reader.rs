@@ -66,7 +66,9 @@ async fn take_in(world: &World, log: &SimulatedLog, database: &Mutex<View>, know
         return;
     }
     let mut view = lock(database).clone();
-    page.events.iter().for_each(|event| view.apply(event));
+    for event in &page.events {
+        view.apply(event);
+    }
     if world.has(Planted::CheckpointOutside) {
         *lock(database) = view.clone();
         if world.fault("reader crashes before its checkpoint", world.mix.reader_crash) {

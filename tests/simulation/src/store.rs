@@ -45,8 +45,9 @@ impl Store {
     }
 
     pub(crate) fn stream(&self, aggregate_type: &str, aggregate_id: &str) -> Vec<RecordedEvent> {
-        let is_its =
-            |event: &&RecordedEvent| event.aggregate_type == aggregate_type && event.aggregate_id == aggregate_id;
+        let is_its = |event: &&RecordedEvent| {
+            event.aggregate_type == aggregate_type && event.aggregate_id == aggregate_id
+        };
         self.events.values().filter(is_its).cloned().collect()
     }
 

@@ -10,7 +10,8 @@ use nsl_schemas::authority::{
 };
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::envelope::{
-    HEADER_COMMAND_ID, HEADER_EXPIRES_AT_MS, HEADER_ISSUED_AT_MS, HEADER_ISSUER, HEADER_SIGNATURE, SignedCommand,
+    HEADER_COMMAND_ID, HEADER_EXPIRES_AT_MS, HEADER_ISSUED_AT_MS, HEADER_ISSUER, HEADER_SIGNATURE,
+    SignedCommand,
 };
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::subject::CommandSubject;

@@ -109,6 +109,7 @@ impl World {
     }
 
     /// Writes the trace.
+    #[allow(clippy::print_stderr, reason = "it is asked for by `--seed`")]
     pub(crate) fn note(&self, what: fmt::Arguments<'_>) {
         let line = format!("{} {what}\n", clock::elapsed_ms());
         let mut trace = self.trace();
