@@ -11,6 +11,7 @@ mod directory;
 mod follower;
 mod genesis;
 mod intake;
+mod limits;
 mod metrics;
 mod partitions;
 mod processor;

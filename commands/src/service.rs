@@ -14,6 +14,7 @@ use crate::admission::Admission;
 use crate::answers::Answers;
 use crate::config::Config;
 use crate::directory::Directory;
+use crate::limits::Limits;
 use crate::metrics::CommandMetrics;
 use crate::partitions::{Intake, Partitions};
 use crate::processor::Processor;
@@ -133,7 +134,7 @@ async fn spawn_reactor(
     if !context.config.reactor.enabled {
         return Ok(());
     }
-    let memory: sqlx::postgres::PgConnectOptions = context.config.log.owner_url.expose().parse()?;
+    let memory: sqlx::postgres::PgConnectOptions = context.config.reactor.url.expose().parse()?;
     let pool = sqlx::postgres::PgPoolOptions::new()
         .max_connections(REACTOR_CONNECTIONS)
         // What a crash takes from the memory is made again from the log, so its commits need not wait for the disk,
@@ -165,6 +166,7 @@ fn spawn_processor(
     metrics: CommandMetrics,
 ) {
     let config = &context.config.processor;
+    let limits = Limits::new(context.config.limits.clone());
     let answers = Answers::new(bus.client().clone());
     let (sender, receiver) = mpsc::channel(QUEUE_COMMANDS);
     let partitions = Partitions {
@@ -176,7 +178,7 @@ fn spawn_processor(
     };
     let processor = Processor {
         store,
-        admission: Admission::new(Arc::clone(&genesis), config.tenant_commands_per_second),
+        admission: Admission::new(Arc::clone(&genesis), limits),
         genesis,
         directory,
         answers,

@@ -8,6 +8,7 @@ pub mod cloud_event;
 pub mod config;
 pub mod database;
 pub mod log_event;
+pub mod log_pages;
 pub mod price_stream;
 pub mod prices;
 pub mod progress;

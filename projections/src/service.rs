@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::announce::{self, Announcer};
 use crate::config::Config;
 use crate::database::{self, Database, Schema};
+use crate::log_pages;
 use crate::price_stream::{self, PricePublisher};
 use crate::progress::{Gauges, Progress, described};
 use crate::queries::{self, Queries};
@@ -107,6 +108,8 @@ fn start(context: &Context<Config>, connections: Connections) -> Result<(), Erro
     let followers = models.into_iter().map(|(_, progress)| progress).chain([events, prices]).collect();
     let questions = Arc::new(Queries { pool: connections.pool, progress: followers });
     let (bus, stop) = (connections.bus, context.shutdown.token());
+    let pages = log_pages::serve(connections.log, bus.clone(), stop.clone());
+    context.shutdown.spawn(nsl_schemas::query::name::EVENTS, pages);
     for name in queries::NAMES {
         context.shutdown.spawn(name, Arc::clone(&questions).serve(bus.clone(), name, stop.clone()));
     }

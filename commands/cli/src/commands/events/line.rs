@@ -14,17 +14,19 @@ struct Line<'a> {
     #[serde(rename = "type")]
     event_type: &'a str,
     time: &'a str,
+    version: u64,
     data: &'a RawValue,
 }
 
 pub(super) fn json(event: &PublishedEvent) -> Result<String, std::io::Error> {
-    let PublishedEvent { position, subject, id, event_type, time, data } = event;
-    let line = Line { reason: "event", position: *position, subject, id, event_type, time, data };
+    let PublishedEvent { position, subject, id, event_type, time, version, data } = event;
+    let (position, version) = (*position, *version);
+    let line = Line { reason: "event", position, subject, id, event_type, time, version, data };
     Ok(serde_json::to_string(&line)?)
 }
 
 pub(super) fn human(event: &PublishedEvent) -> String {
-    let PublishedEvent { position, subject, id: _, event_type: _, time, data: _ } = event;
+    let PublishedEvent { position, subject, id: _, event_type: _, time, version: _, data: _ } = event;
     let what = subject.strip_prefix("nsl.v1.evt.").unwrap_or(subject);
     format!("{position:>8}  {time}  {what}")
 }
@@ -42,6 +44,7 @@ mod tests {
             id: "i".into(),
             event_type: "t".into(),
             time: "2026-11-22T19:00:00Z".into(),
+            version: 1,
             data,
         };
         assert!(json(&event).unwrap().ends_with("\"data\":{\"b\":1,\"a\":1.0}}"));
