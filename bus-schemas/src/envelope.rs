@@ -42,20 +42,20 @@ const COMMAND_TAG: &[u8] = b"nsl-command-v1";
 pub struct Envelope {
     /// Made by the client and kept until the result arrived; a resend has the same.
     pub command_id: Uuid,
-    /// The published subject.
-    pub subject: String,
-    /// Who asks.
-    pub issuer: PublicKey,
-    /// When it was signed, Unix ms.
-    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
-    pub issued_at_ms: u64,
     /// After this it is not accepted as a new command, Unix ms.
     #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub expires_at_ms: u64,
+    /// When it was signed, Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
+    pub issued_at_ms: u64,
+    /// Who asks.
+    pub issuer: PublicKey,
     /// SHA-256 of the payload as sent.
     pub payload_sha256: Sha256,
     /// Ed25519 over [`Envelope::signed_bytes`].
     pub signature: Base64,
+    /// The published subject.
+    pub subject: String,
 }
 
 impl Envelope {

@@ -67,6 +67,8 @@ error_codes! {
     RATE_LIMITED = "rate_limited", Unavailable;
     QUOTA_EXCEEDED = "quota_exceeded", Unavailable;
     UNAVAILABLE = "unavailable", Unavailable;
+    EVENT_FROM_FUTURE = "event_from_future", Unavailable;
+    AGGREGATE_UNREADABLE = "aggregate_unreadable", Unavailable;
     LIMIT_EXCEEDED = "limit_exceeded", Rejected;
     ROOT_EXISTS = "root_exists", Rejected;
     ROOT_MISSING = "root_missing", Rejected;

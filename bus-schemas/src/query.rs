@@ -167,6 +167,8 @@ pub struct LoggedEvent {
     /// `ce-type`.
     #[serde(rename = "type")]
     pub event_type: String,
+    /// The version of its schema.
+    pub schema_version: String,
     /// `ce-time`, RFC 3339.
     pub time: String,
     /// Its number in its aggregate.

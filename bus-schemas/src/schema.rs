@@ -5,16 +5,29 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
-/// A command or an event of an aggregate.
+use crate::event::EventType;
+
+/// A command of an aggregate.
 #[derive(Debug, Clone)]
-pub struct Described {
+pub struct DescribedCommand {
     /// The aggregate's type.
     pub aggregate: &'static str,
-    /// The verb, or the event's name.
-    pub name: &'static str,
-    /// What it asks for, or says.
+    /// The verb.
+    pub verb: &'static str,
+    /// What it asks for.
     pub summary: &'static str,
     /// Its payload.
+    pub schema: Schema,
+}
+
+/// An event of an aggregate.
+#[derive(Debug, Clone)]
+pub struct DescribedEvent {
+    /// Its names and versions.
+    pub event_type: EventType,
+    /// What it says.
+    pub summary: &'static str,
+    /// Its payload in the version that is written.
     pub schema: Schema,
 }
 

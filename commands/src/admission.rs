@@ -15,24 +15,19 @@ use crate::intake::{Incoming, Refused};
 use crate::limits::Limits;
 
 /// Judges commands before they are decided.
-pub(crate) struct Admission {
+pub struct Admission {
     genesis: Arc<Genesis>,
     limits: Limits,
 }
 
 impl Admission {
     /// Admits what the manifest's authorities allow, within the limits.
-    pub(crate) fn new(genesis: Arc<Genesis>, limits: Limits) -> Self {
+    pub fn new(genesis: Arc<Genesis>, limits: Limits) -> Self {
         Self { genesis, limits }
     }
 
     /// The typed command, or the first no.
-    pub(crate) fn judge(
-        &self,
-        incoming: &Incoming,
-        directory: &Directory,
-        now_ms: u64,
-    ) -> Result<Command, Refused> {
+    pub fn judge(&self, incoming: &Incoming, directory: &Directory, now_ms: u64) -> Result<Command, Refused> {
         self.authorise(incoming, directory, now_ms)?;
         incoming.check_times(now_ms)?;
         self.check_limits(incoming)?;

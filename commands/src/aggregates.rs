@@ -5,17 +5,17 @@ use std::sync::Arc;
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent as _};
 use nsl_domain::authority::Authority;
-use nsl_domain::decision::{Order, Rejection};
+use nsl_domain::decision::{Order, Recorded, Rejection};
 use nsl_domain::price_feed::PriceFeed;
 use nsl_domain::wallet::Wallet;
 use nsl_domain::worker::Worker;
-use nsl_event_store::{EventReader, LoadError};
+use nsl_event_store::{EventStore, LoadError, SNAPSHOT_EVERY};
 use nsl_schemas::canonical;
 use nsl_schemas::command::Command;
 
 /// Names an aggregate's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct StreamKey {
+pub struct StreamKey {
     /// Its type.
     pub aggregate_type: &'static str,
     /// `<tenant>.<id>`.
@@ -24,7 +24,7 @@ pub(crate) struct StreamKey {
 
 /// An aggregate at a version.
 #[derive(Debug, Clone)]
-pub(crate) struct Versioned {
+pub struct Versioned {
     /// Events so far.
     pub version: u64,
     state: State,
@@ -40,7 +40,7 @@ enum State {
 
 /// An event as it will be stored, apart from ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DecidedEvent {
+pub struct DecidedEvent {
     /// Its type.
     pub event_type: String,
     /// Its version.
@@ -50,7 +50,7 @@ pub(crate) struct DecidedEvent {
 }
 
 /// The aggregate type that a command addresses.
-pub(crate) fn aggregate_type(command: &Command) -> &'static str {
+pub fn aggregate_type(command: &Command) -> &'static str {
     match command {
         Command::Authority(_) => Authority::TYPE,
         Command::PriceFeed(_) => PriceFeed::TYPE,
@@ -60,22 +60,42 @@ pub(crate) fn aggregate_type(command: &Command) -> &'static str {
 }
 
 impl Versioned {
-    /// Loads an aggregate from its stream.
-    pub(crate) async fn load(reader: &EventReader, key: &StreamKey) -> Result<Self, LoadError> {
-        let id = &key.aggregate_id;
+    /// Loads an aggregate from its snapshot and its stream.
+    pub async fn load(store: &EventStore, key: &StreamKey) -> Result<Self, LoadError> {
+        macro_rules! load {
+            ($aggregate:ty, $variant:path) => {{
+                let version = <$aggregate>::STATE_VERSION;
+                loaded(store.load_snapshotted(&key.aggregate_id, Recorded::decode, version).await?, $variant)
+            }};
+        }
         let (state, version) = match key.aggregate_type {
-            Authority::TYPE => loaded(reader.load_aggregate(id, &[]).await?, State::Authority),
-            PriceFeed::TYPE => loaded(reader.load_aggregate(id, &[]).await?, State::PriceFeed),
-            Worker::TYPE => loaded(reader.load_aggregate(id, &[]).await?, State::Worker),
+            Authority::TYPE => load!(Authority, State::Authority),
+            PriceFeed::TYPE => load!(PriceFeed, State::PriceFeed),
+            Worker::TYPE => load!(Worker, State::Worker),
             // `aggregate_type` above names no other.
-            _ => loaded(reader.load_aggregate(id, &[]).await?, State::Wallet),
+            _ => load!(Wallet, State::Wallet),
         };
         Ok(Self { version, state })
     }
 
+    /// Offers a committed state to be kept when its stream has grown by enough since `before`: states in memory are
+    /// never loaded, and their streams grow the longest.
+    pub fn keep(&self, store: &EventStore, key: &StreamKey, before: u64) {
+        if self.version / SNAPSHOT_EVERY == before / SNAPSHOT_EVERY {
+            return;
+        }
+        let (id, version) = (&key.aggregate_id, self.version);
+        match &self.state {
+            State::Authority(state) => store.offer_snapshot(id, version, Authority::STATE_VERSION, &**state),
+            State::PriceFeed(state) => store.offer_snapshot(id, version, PriceFeed::STATE_VERSION, &**state),
+            State::Wallet(state) => store.offer_snapshot(id, version, Wallet::STATE_VERSION, &**state),
+            State::Worker(state) => store.offer_snapshot(id, version, Worker::STATE_VERSION, &**state),
+        }
+    }
+
     /// An aggregate without events.
     #[cfg(test)]
-    pub(crate) fn absent(aggregate_type: &str) -> Self {
+    pub fn absent(aggregate_type: &str) -> Self {
         let state = match aggregate_type {
             Authority::TYPE => State::Authority(Arc::default()),
             PriceFeed::TYPE => State::PriceFeed(Arc::default()),
@@ -86,7 +106,7 @@ impl Versioned {
     }
 
     /// Decides `order` and returns the events with the state after them; `self` stays as it is.
-    pub(crate) async fn decide(&self, order: Order<Command>) -> Result<(Vec<DecidedEvent>, Self), Rejection> {
+    pub async fn decide(&self, order: Order<Command>) -> Result<(Vec<DecidedEvent>, Self), Rejection> {
         let Order { tenant, id, command_id, request_sha256, issued_at_ms, now_ms, body, facts } = order;
         macro_rules! handle {
             ($state:expr, $command:expr, $variant:path) => {{

@@ -10,6 +10,7 @@ use nsl_schemas::subject;
 use nsl_schemas::token::Tenant;
 
 use crate::intake::{Incoming, Refused};
+use crate::ports::Outbox;
 
 /// Publishes answers. A lost answer costs a client one resend.
 #[derive(Debug, Clone)]
@@ -21,25 +22,6 @@ impl Answers {
     /// Answers over this connection.
     pub(crate) fn new(client: Client) -> Self {
         Self { client }
-    }
-
-    /// Tells the recorded result.
-    pub(crate) async fn result(&self, tenant: &Tenant, result: &CommandResult) {
-        self.publish(subject::result(tenant, result.command_id), result).await;
-    }
-
-    /// Tells a refusal; `sequence` is the message's in the command stream.
-    pub(crate) async fn refusal(&self, tenant: &Tenant, refused: &Refused, sequence: u64) {
-        let subject = match refused.command_id {
-            Some(command_id) => subject::refusal(tenant, command_id),
-            None => subject::refusal_by_sequence(tenant, sequence),
-        };
-        self.publish(subject, &refused.to_wire()).await;
-    }
-
-    /// Tells readers of the log that it goes on.
-    pub(crate) async fn head(&self, head: u64) {
-        self.send(subject::HEAD.to_owned(), head.to_string().into()).await;
     }
 
     /// Puts a message that cannot be read where people find it.
@@ -60,6 +42,24 @@ impl Answers {
         if let Err(error) = self.client.publish(subject, payload).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "answer was not sent");
         }
+    }
+}
+
+impl Outbox for Answers {
+    async fn result(&self, tenant: &Tenant, result: &CommandResult) {
+        self.publish(subject::result(tenant, result.command_id), result).await;
+    }
+
+    async fn refusal(&self, tenant: &Tenant, refused: &Refused, sequence: u64) {
+        let subject = match refused.command_id {
+            Some(command_id) => subject::refusal(tenant, command_id),
+            None => subject::refusal_by_sequence(tenant, sequence),
+        };
+        self.publish(subject, &refused.to_wire()).await;
+    }
+
+    async fn head(&self, head: u64) {
+        self.send(subject::HEAD.to_owned(), head.to_string().into()).await;
     }
 }
 

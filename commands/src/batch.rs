@@ -1,8 +1,9 @@
-//! From a run of commands to a batch for the log: each command is decided on what the commands before it decided, and
-//! nothing of it counts before the commit (D3).
+//! A batch for the log, gathered command by command: each is decided on what the commands before it decided, and nothing
+//! of it counts before the commit (D3).
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use nsl_domain::decision::{Facts, Genesis, Order, Rejection};
 use nsl_event_store::{CommandAppend, Fence, NewEvent};
@@ -10,8 +11,8 @@ use nsl_schemas::bytes::Sha256;
 use nsl_schemas::canonical;
 use nsl_schemas::command::Command;
 use nsl_schemas::command::wallet::WalletCommand;
-use nsl_schemas::event::Metadata;
 use nsl_schemas::event::rejection::{self, CommandRejected};
+use nsl_schemas::event::{Metadata, WireEvent as _};
 use nsl_schemas::ids;
 use nsl_schemas::number::UnixMs;
 use nsl_schemas::result::Answer;
@@ -19,85 +20,90 @@ use nsl_schemas::result::Answer;
 use crate::aggregates::{DecidedEvent, StreamKey, Versioned, aggregate_type};
 use crate::directory::Directory;
 use crate::intake::Incoming;
+use crate::processor::Taken;
 
-/// A command that passed intake and waits for its decision.
+/// An aggregate's state and the lease under which it was current: whoever holds the partition later may have moved it
+/// on, so under another lease it is loaded again.
 #[derive(Debug, Clone)]
-pub(crate) struct Admitted {
-    /// The signed command.
-    pub incoming: Incoming,
-    /// Its typed payload.
-    pub command: Command,
-    /// The lease under which it was taken.
+pub(crate) struct Leased {
+    /// The state.
+    pub state: Versioned,
+    /// The lease.
     pub fence: Fence,
 }
 
-impl Admitted {
-    /// The stream that it addresses.
-    pub(crate) fn key(&self) -> StreamKey {
-        StreamKey {
-            aggregate_type: aggregate_type(&self.command),
-            aggregate_id: self.incoming.subject.stream_id(),
+/// Decided commands, with the states that their decisions lead to.
+#[derive(Debug)]
+pub(crate) struct Batch<D> {
+    /// When its first command was taken up.
+    pub started: Instant,
+    /// The commands, in order.
+    pub taken: Vec<Taken<D>>,
+    /// What the log shall hold of each.
+    pub appends: Vec<CommandAppend>,
+    /// How many events each has.
+    pub event_counts: Vec<u32>,
+    /// What each client shall hear.
+    pub answers: Vec<Answer>,
+    /// The addressed aggregates after the batch.
+    pub states: HashMap<StreamKey, Leased>,
+}
+
+impl<D> Batch<D> {
+    /// A batch without commands.
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            taken: Vec::new(),
+            appends: Vec::new(),
+            event_counts: Vec::new(),
+            answers: Vec::new(),
+            states: HashMap::new(),
         }
     }
-}
 
-/// A decided command.
-#[derive(Debug)]
-pub(crate) struct Decided {
-    /// What the log shall hold.
-    pub append: CommandAppend,
-    /// What the client shall hear.
-    pub answer: Answer,
-}
-
-/// The states that the decisions of one batch rest on and lead to.
-#[derive(Debug, Default)]
-pub(crate) struct Workspace {
-    states: HashMap<StreamKey, Versioned>,
-}
-
-impl Workspace {
-    /// Brings in a committed state.
-    pub(crate) fn insert(&mut self, key: StreamKey, state: Versioned) {
-        self.states.insert(key, state);
-    }
-
-    /// Whether the aggregate's state is here.
-    pub(crate) fn contains(&self, key: &StreamKey) -> bool {
-        self.states.contains_key(key)
-    }
-
-    /// The states after the batch, to be cached once it is committed.
-    pub(crate) fn into_states(self) -> impl Iterator<Item = (StreamKey, Versioned)> {
-        self.states.into_iter()
-    }
-
-    /// Decides one command. Its aggregate's state must be here.
+    /// Decides one command and adds it. Its aggregate's state must be here, under the command's own lease.
     pub(crate) async fn decide(
         &mut self,
-        admitted: &Admitted,
+        taken: Taken<D>,
+        command: Command,
         genesis: &Arc<Genesis>,
         directory: &Directory,
         now_ms: u64,
-    ) -> Decided {
-        let key = admitted.key();
-        let state =
+    ) {
+        let key = stream_key(&taken.incoming, &command);
+        let leased =
             self.states.get(&key).expect("the processor loads every addressed aggregate before it decides");
-        let order = order(admitted, genesis, directory, now_ms);
-        match state.decide(order).await {
+        let before = leased.state.version;
+        let order = order(&taken.incoming, command, genesis, directory, now_ms);
+        let (append, answer) = match leased.state.decide(order).await {
             Ok((events, after)) => {
-                let decided = accepted(admitted, &key, state.version, after.version, &events, now_ms);
-                self.states.insert(key, after);
+                let decided = accepted(&taken, &key, before, after.version, events, now_ms);
+                self.states.insert(key, Leased { state: after, fence: taken.fence });
                 decided
             }
-            Err(rejection) => rejected(admitted, rejection, now_ms),
-        }
+            Err(rejection) => rejected(&taken, rejection, now_ms),
+        };
+        self.taken.push(taken);
+        self.event_counts.push(u32::try_from(append.events.len()).unwrap_or(u32::MAX));
+        self.appends.push(append);
+        self.answers.push(answer);
     }
 }
 
-fn order(admitted: &Admitted, genesis: &Arc<Genesis>, directory: &Directory, now_ms: u64) -> Order<Command> {
-    let Admitted { incoming, command, fence: _ } = admitted;
-    let worker_is_registered = match command {
+/// The stream that a command addresses.
+pub(crate) fn stream_key(incoming: &Incoming, command: &Command) -> StreamKey {
+    StreamKey { aggregate_type: aggregate_type(command), aggregate_id: incoming.subject.stream_id() }
+}
+
+fn order(
+    incoming: &Incoming,
+    body: Command,
+    genesis: &Arc<Genesis>,
+    directory: &Directory,
+    now_ms: u64,
+) -> Order<Command> {
+    let worker_is_registered = match &body {
         Command::Wallet(wallet) => match &**wallet {
             WalletCommand::RecordOutcome(command) => directory.has_worker(&command.outcome.worker),
             _ => false,
@@ -111,35 +117,28 @@ fn order(admitted: &Admitted, genesis: &Arc<Genesis>, directory: &Directory, now
         request_sha256: incoming.request_sha256,
         issued_at_ms: incoming.signed.envelope.issued_at_ms,
         now_ms,
-        body: command.clone(),
+        body,
         facts: Facts { genesis: Arc::clone(genesis), worker_is_registered },
     }
 }
 
-fn accepted(
-    admitted: &Admitted,
+fn accepted<D>(
+    taken: &Taken<D>,
     key: &StreamKey,
     expected_version: u64,
     version: u64,
-    events: &[DecidedEvent],
+    events: Vec<DecidedEvent>,
     now_ms: u64,
-) -> Decided {
+) -> (CommandAppend, Answer) {
     let answer = Answer::Accepted { version };
-    let append = append(
-        admitted,
-        key.aggregate_type,
-        key.aggregate_id.clone(),
-        expected_version,
-        events,
-        &answer,
-        now_ms,
-    );
-    Decided { append, answer }
+    let id = key.aggregate_id.clone();
+    let append = append(taken, key.aggregate_type, id, expected_version, events, &answer, now_ms);
+    (append, answer)
 }
 
 /// A rejection has a stream of its own, so that it moves no aggregate's version (D5).
-fn rejected(admitted: &Admitted, rejection: Rejection, now_ms: u64) -> Decided {
-    let envelope = &admitted.incoming.signed.envelope;
+fn rejected<D>(taken: &Taken<D>, rejection: Rejection, now_ms: u64) -> (CommandAppend, Answer) {
+    let envelope = &taken.incoming.signed.envelope;
     let code = rejection.code.code.to_owned();
     let event = CommandRejected {
         subject: envelope.subject.clone(),
@@ -147,29 +146,28 @@ fn rejected(admitted: &Admitted, rejection: Rejection, now_ms: u64) -> Decided {
         message: rejection.message.clone(),
     };
     let event = DecidedEvent {
-        event_type: rejection::NAME.to_owned(),
-        event_version: nsl_schemas::event::VERSION.to_owned(),
+        event_type: event.event_name().to_owned(),
+        event_version: event.event_version().to_owned(),
         payload: canonical::to_string(&event),
     };
-    let stream_id = format!("{}.{}", admitted.incoming.subject.tenant, envelope.command_id);
+    let stream_id = format!("{}.{}", taken.incoming.subject.tenant, envelope.command_id);
     let answer = Answer::Rejected { code, message: rejection.message };
-    let append = append(admitted, rejection::AGGREGATE, stream_id, 0, &[event], &answer, now_ms);
-    Decided { append, answer }
+    let append = append(taken, rejection::AGGREGATE, stream_id, 0, vec![event], &answer, now_ms);
+    (append, answer)
 }
 
-fn append(
-    admitted: &Admitted,
+fn append<D>(
+    taken: &Taken<D>,
     aggregate_type: &str,
     aggregate_id: String,
     expected_version: u64,
-    events: &[DecidedEvent],
+    events: Vec<DecidedEvent>,
     answer: &Answer,
     now_ms: u64,
 ) -> CommandAppend {
-    let Incoming { signed, request_sha256: Sha256(request_hash), traceparent, subject: _ } =
-        &admitted.incoming;
+    let Incoming { signed, request_sha256: Sha256(request_hash), traceparent, subject: _ } = &taken.incoming;
     let envelope = &signed.envelope;
-    let new_event = |(event, index): (&DecidedEvent, u32)| {
+    let new_event = |(event, index): (DecidedEvent, u32)| {
         let event_id = ids::event_id(envelope.command_id, index);
         let metadata = Metadata {
             event_id,
@@ -178,13 +176,8 @@ fn append(
             decided_at_ms: UnixMs(now_ms),
             traceparent: traceparent.clone(),
         };
-        NewEvent {
-            event_id,
-            event_type: event.event_type.clone(),
-            event_version: event.event_version.clone(),
-            payload: event.payload.clone(),
-            metadata: canonical::to_string(&metadata),
-        }
+        let DecidedEvent { event_type, event_version, payload } = event;
+        NewEvent { event_id, event_type, event_version, payload, metadata: canonical::to_string(&metadata) }
     };
     CommandAppend {
         command_id: envelope.command_id,
@@ -197,8 +190,8 @@ fn append(
         aggregate_type: aggregate_type.to_owned(),
         aggregate_id,
         expected_version,
-        events: events.iter().zip(0..).map(new_event).collect(),
-        fence: admitted.fence,
+        events: events.into_iter().zip(0..).map(new_event).collect(),
+        fence: taken.fence,
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::directory::{self, Directory};
+use crate::ports::Log;
 
 /// Events read at once.
 const PAGE_EVENTS: u32 = 500;
@@ -37,14 +38,14 @@ fn filter(aggregate_type: &str) -> Filter {
 
 /// Applies everything that the log holds after a position.
 pub(crate) async fn catch_up(
-    reader: &EventReader,
+    log: &impl Log,
     directory: &Directory,
     after_position: u64,
 ) -> Result<(), Error> {
     for aggregate_type in Directory::FOLLOWED {
         let mut position = after_position;
         loop {
-            let page = reader.read(position, PAGE_EVENTS, &filter(aggregate_type)).await?;
+            let page = log.read(position, PAGE_EVENTS, &filter(aggregate_type)).await?;
             for event in &page.events {
                 directory.apply(event)?;
             }

@@ -9,7 +9,7 @@ use nsl_schemas::authority::{GenesisManifest, Signed};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::authority::AUTHORITY_ID;
 use nsl_schemas::event::authority::{AuthorityEvent, GenesisRecorded};
-use nsl_schemas::event::{Metadata, VERSION, WireEvent as _};
+use nsl_schemas::event::{DecodeError, Metadata, WireEvent as _};
 use nsl_schemas::number::UnixMs;
 use nsl_schemas::result::Answer;
 use nsl_schemas::subject::stream_id;
@@ -65,6 +65,9 @@ pub(crate) enum Error {
         /// In the file.
         configured: Sha256,
     },
+    /// Event 1 is damaged, or newer than this build.
+    #[error("the log's first event cannot be read")]
+    Unreadable(#[source] DecodeError),
     /// Event 1 is no manifest.
     #[error("the log's first event is not a genesis manifest")]
     NoGenesis,
@@ -111,13 +114,11 @@ pub(crate) async fn ensure(
     let stream = stream_id(&Tenant::system(), AUTHORITY_ID);
     let page = store.read(0, 1, &nsl_event_store::Filter::default()).await?;
     let first = page.events.first().filter(|event| event.aggregate_id == stream).ok_or(Error::NoGenesis)?;
-    match serde_json::from_str(&first.payload) {
-        Ok(AuthorityEvent::GenesisRecorded(event)) => {
-            let (log, configured) = (event.manifest.statement.sha256(), signed.statement.sha256());
-            if log == configured { Ok(()) } else { Err(Error::OtherLog { log, configured }) }
-        }
-        Ok(_) | Err(_) => Err(Error::NoGenesis),
-    }
+    let AuthorityEvent::GenesisRecorded(event) = first.stored().decode().map_err(Error::Unreadable)? else {
+        return Err(Error::NoGenesis);
+    };
+    let (log, configured) = (event.manifest.statement.sha256(), signed.statement.sha256());
+    if log == configured { Ok(()) } else { Err(Error::OtherLog { log, configured }) }
 }
 
 /// The beginning is no client's command: its id follows from the manifest and its quorum's first key stands as issuer.
@@ -147,7 +148,7 @@ fn first_command(fence: Fence, signed: &Signed<GenesisManifest>) -> CommandAppen
         events: vec![NewEvent {
             event_id: metadata.event_id,
             event_type: event.event_name().to_owned(),
-            event_version: VERSION.to_owned(),
+            event_version: event.event_version().to_owned(),
             payload: canonical::to_string(&event),
             metadata: canonical::to_string(&metadata),
         }],

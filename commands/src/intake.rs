@@ -20,7 +20,7 @@ const TRACEPARENT_BYTES_MAX: usize = 128;
 
 /// A command whose signature holds.
 #[derive(Debug, Clone)]
-pub(crate) struct Incoming {
+pub struct Incoming {
     /// Its subject.
     pub subject: CommandSubject,
     /// Envelope and payload.
@@ -33,7 +33,7 @@ pub(crate) struct Incoming {
 
 /// A no at intake; nothing is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub struct Refused {
     /// The command, where its id could be read.
     pub command_id: Option<Uuid>,
     /// Its request, where it could be read.
@@ -48,7 +48,7 @@ pub(crate) struct Refused {
 
 impl Refused {
     /// The message for the client.
-    pub(crate) fn to_wire(&self) -> result::Refusal {
+    pub fn to_wire(&self) -> result::Refusal {
         result::Refusal {
             command_id: self.command_id,
             request_sha256: self.request_sha256,
@@ -61,7 +61,7 @@ impl Refused {
 
 impl Incoming {
     /// A no to this command.
-    pub(crate) fn refuse(&self, code: ErrorCode, message: impl Into<String>) -> Refused {
+    pub fn refuse(&self, code: ErrorCode, message: impl Into<String>) -> Refused {
         Refused {
             command_id: Some(self.signed.envelope.command_id),
             request_sha256: Some(self.request_sha256),
@@ -72,7 +72,7 @@ impl Incoming {
     }
 
     /// The step "expiry".
-    pub(crate) fn check_times(&self, now_ms: u64) -> Result<(), Refused> {
+    pub fn check_times(&self, now_ms: u64) -> Result<(), Refused> {
         let Envelope { issued_at_ms, expires_at_ms, .. } = self.signed.envelope;
         if issued_at_ms > now_ms.saturating_add(CLOCK_SKEW_MS_MAX) {
             return Err(
@@ -88,7 +88,7 @@ impl Incoming {
     }
 
     /// The step "limits" and the typed payload.
-    pub(crate) fn command(&self) -> Result<Command, Refused> {
+    pub fn command(&self) -> Result<Command, Refused> {
         Command::parse(&self.subject, self.signed.payload.as_bytes()).map_err(|error| {
             let code = match &error {
                 command::Error::UnknownAggregate(_) => errors::AGGREGATE_UNKNOWN,
@@ -102,7 +102,7 @@ impl Incoming {
 }
 
 /// Reads a message. `header` gives a header's only value, or `Err` where it is repeated.
-pub(crate) fn read<'a>(
+pub fn read<'a>(
     subject: CommandSubject,
     header: impl Fn(&'static str) -> Result<Option<&'a str>, String>,
     payload: &[u8],

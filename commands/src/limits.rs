@@ -36,7 +36,7 @@ pub(crate) struct Exceeded {
 }
 
 /// All buckets.
-pub(crate) struct Limits {
+pub struct Limits {
     config: LimitsConfig,
     tenants: Mutex<LruCache<Tenant, Buckets>>,
     clock: DefaultClock,
@@ -52,7 +52,7 @@ struct Buckets {
 
 impl Limits {
     /// Full buckets.
-    pub(crate) fn new(config: LimitsConfig) -> Self {
+    pub fn new(config: LimitsConfig) -> Self {
         let tenants = Mutex::new(LruCache::new(TENANTS_MAX));
         Self { config, tenants, clock: DefaultClock::default() }
     }

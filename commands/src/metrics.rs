@@ -6,13 +6,15 @@ use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
 /// The metrics, registered once.
 #[derive(Debug, Clone)]
-pub(crate) struct CommandMetrics {
+pub struct CommandMetrics {
     /// Commands answered, by aggregate type and outcome (`accepted`, `rejected`, `repeated`, `refused`).
     pub commands: IntCounterVec,
     /// Seconds from taking a batch to its commit.
     pub commit_seconds: HistogramVec,
     /// Appends that were refused and decided again, by reason.
     pub conflicts: IntCounterVec,
+    /// Commands refused because their aggregate's stream cannot be read, by why (`future`, `damaged`).
+    pub unreadable: IntCounterVec,
     /// Partitions held.
     pub partitions: IntGaugeVec,
     /// Messages that could not be read, parked for people.
@@ -25,11 +27,16 @@ pub(crate) struct CommandMetrics {
 
 impl CommandMetrics {
     /// Registers them.
-    pub(crate) fn register(metrics: &Metrics) -> Result<Self, Error> {
+    pub fn register(metrics: &Metrics) -> Result<Self, Error> {
         Ok(Self {
             commands: metrics.counter("commands_total", "Commands answered.", &["aggregate", "outcome"])?,
             commit_seconds: metrics.durations("commit_seconds", "From taking a batch to its commit.", &[])?,
             conflicts: metrics.counter("append_conflicts_total", "Appends decided again.", &["reason"])?,
+            unreadable: metrics.counter(
+                "commands_unreadable_total",
+                "Commands refused because their aggregate cannot be read.",
+                &["reason"],
+            )?,
             partitions: metrics.gauge("partitions_held", "Partitions of the command stream held.", &[])?,
             parked: metrics.counter("commands_parked_total", "Messages that could not be read.", &[])?,
             jobs: metrics.counter("jobs_published_total", "Jobs published, repeats too.", &["kind"])?,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull;
 use futures::StreamExt as _;
-use nsl_bus::consumer::Start;
+use nsl_bus::consumer::{Start, State};
 use nsl_bus::{Bus, ConsumerDefinition, headers};
 use nsl_event_store::{EventStore, Fence};
 use nsl_schemas::streams;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::answers::Answers;
 use crate::intake::{self, Refused};
 use crate::metrics::CommandMetrics;
+use crate::ports::Outbox as _;
 use crate::processor::Taken;
 
 /// Unacknowledged commands of one partition: with 64 partitions, 16,384 in all, twice what a second can commit.
@@ -137,6 +138,8 @@ impl Intake {
             ack_wait_ms: ACK_WAIT_MS,
             max_deliver: None,
             max_ack_pending: PENDING_MAX,
+            // Every takeover makes it anew, and what was answered is known by its receipt.
+            state: State::Memory,
         };
         let consumer = loop {
             match self.bus.recreate_consumer(&definition).await {

@@ -1,72 +1,129 @@
 //! The command processor: takes what waits, decides it in order, commits it at once, answers after the commit.
 //!
-//! One batch is under way at a time, so a batch's decisions rest on committed state; what arrives meanwhile is the next
-//! batch. Nothing is acknowledged to the bus or answered to a client before its commit (promise 1).
+//! Two batches exist at a time: one is being committed, the next is gathered and decided meanwhile, on the states that
+//! the first leads to. When the log refuses the first, both are decided again. Nothing is acknowledged to the bus or
+//! answered to a client before its commit (promise 1).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::jetstream::Message;
 use futures::stream::{self, StreamExt as _};
 use lru::LruCache;
 use nsl_domain::decision::Genesis;
-use nsl_event_store::{AppendError, Appended, EventStore, Fence, LoadError, ReadError, Receipt, Refusal};
-use nsl_schemas::errors;
-use nsl_schemas::result::{Answer, CommandResult};
-use nsl_schemas::token::Tenant;
+use nsl_event_store::{AppendError, Appended, Fence, LoadError, ReadError};
+use nsl_schemas::command::Command;
 use nsl_telemetry::readiness::Gate;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::admission::Admission;
-use crate::aggregates::{StreamKey, Versioned};
-use crate::answers::{Answers, of_receipt};
-use crate::batch::{Admitted, Decided, Workspace};
-use crate::clock;
+use crate::aggregates::StreamKey;
+use crate::batch::{Batch, Leased, stream_key};
 use crate::directory::Directory;
-use crate::intake::{Incoming, Refused};
+use crate::intake::Incoming;
 use crate::metrics::CommandMetrics;
+use crate::ports::{Clock, Delivery, Log, Outbox};
+use admit::Admitted;
+use unreadable::Unreadable;
 
-/// Streams loaded at once when a batch addresses aggregates that are not in memory: the store's read connections.
+mod admit;
+mod settle;
+mod unreadable;
+
+/// Streams loaded at once when commands address aggregates that are not in memory: the store's read connections.
 const LOADS_AT_ONCE: usize = 4;
 /// First wait when the log cannot be reached.
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 /// Longest wait: a recovered database is found within a second.
 const BACKOFF_LIMIT: Duration = Duration::from_secs(1);
+/// Payload bytes after which a batch is full. Events repeat their command's payload, so what the log gets is some times
+/// as much: below its bound for a batch.
+const BATCH_PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A command with its message, as a partition's consumer hands it on.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub struct Taken<D = Message> {
     /// The command; its signature holds.
     pub incoming: Incoming,
     /// The lease under which it was taken.
     pub fence: Fence,
     /// To acknowledge.
-    pub message: Message,
+    pub message: D,
     /// In the command stream.
     pub sequence: u64,
 }
 
+impl<D> Taken<D> {
+    fn command_id(&self) -> Uuid {
+        self.incoming.signed.envelope.command_id
+    }
+}
+
+/// A command that waits to be decided.
+struct Waiting<D> {
+    taken: Taken<D>,
+    /// Whether the log may have it already, so that the receipts are asked first.
+    may_be_known: bool,
+}
+
+impl<D: Delivery> From<Taken<D>> for Waiting<D> {
+    fn from(taken: Taken<D>) -> Self {
+        let may_be_known = taken.message.is_repeat();
+        Self { taken, may_be_known }
+    }
+}
+
 /// Everything a processor works with.
-pub(crate) struct Processor {
+pub struct Parts<L, O> {
     /// The log.
-    pub store: EventStore,
+    pub log: L,
+    /// To clients.
+    pub outbox: O,
+    /// The time of day.
+    pub clock: Clock,
     /// Event 1.
     pub genesis: Arc<Genesis>,
     /// Grants and workers.
     pub directory: Arc<Directory>,
     /// Rates and the checks before a decision.
     pub admission: Admission,
-    /// To clients.
-    pub answers: Answers,
-    /// Committed states, most recently used first.
-    pub cache: LruCache<StreamKey, Versioned>,
     /// Counts.
     pub metrics: CommandMetrics,
     /// Closed while the log cannot be reached.
     pub log_gate: Gate,
+    /// Aggregates in memory.
+    pub cache_aggregates_max: std::num::NonZeroUsize,
+    /// Commands of one commit.
+    pub batch_commands_max: usize,
+}
+
+/// Decides and commits.
+pub struct Processor<L, O, D> {
+    parts: Parts<L, O>,
+    /// Committed states, most recently used first.
+    cache: LruCache<StreamKey, Leased>,
+    /// Taken and not yet decided, in order.
+    backlog: VecDeque<Waiting<D>>,
+    /// Being committed.
+    committing: Option<Commit<D>>,
+    /// Decided, to be committed next.
+    gathered: Batch<D>,
+    /// Further copies of commands that are decided: answered when those are.
+    copies: Vec<Taken<D>>,
+    /// So many commands are committed one by one: the log refused the data of one of them.
+    isolated: usize,
+    /// What the next wait for the log will be.
+    backoff: Duration,
+}
+
+/// A batch on its way into the log.
+struct Commit<D> {
+    batch: Batch<D>,
+    task: JoinHandle<Result<Appended, AppendError>>,
 }
 
 /// The log cannot be reached; nothing was answered.
@@ -82,317 +139,207 @@ pub(crate) enum Unavailable {
     Directory(#[from] crate::directory::Error),
 }
 
-impl Processor {
-    /// Works until `stop` is cancelled and the queue is empty or closed.
-    pub(crate) async fn run(
-        mut self,
-        mut queue: mpsc::Receiver<Taken>,
-        batch_commands_max: usize,
-        stop: CancellationToken,
-    ) {
-        let mut batch = Vec::with_capacity(batch_commands_max);
+impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
+    /// A processor with nothing in memory.
+    pub fn new(parts: Parts<L, O>) -> Self {
+        Self {
+            cache: LruCache::new(parts.cache_aggregates_max),
+            parts,
+            backlog: VecDeque::new(),
+            committing: None,
+            gathered: Batch::new(),
+            copies: Vec::new(),
+            isolated: 0,
+            backoff: BACKOFF_FIRST,
+        }
+    }
+
+    /// Works until the queue is closed and everything taken from it is answered, or until `stop` while the log is
+    /// away: what is not answered then stays on the bus and comes again.
+    pub async fn run(mut self, mut queue: mpsc::Receiver<Taken<D>>, stop: CancellationToken) {
+        let batch_commands_max = self.parts.batch_commands_max;
+        let mut arrived = Vec::with_capacity(batch_commands_max);
+        let mut is_open = true;
         loop {
-            let taken = tokio::select! {
-                biased;
-                taken = queue.recv_many(&mut batch, batch_commands_max) => taken,
-                () = stop.cancelled(), if queue.is_empty() && queue.is_closed() => 0,
-            };
-            if taken == 0 {
+            let worked = self.gather().await;
+            self.submit();
+            let is_idle = self.committing.is_none() && self.backlog.is_empty();
+            if worked.is_ok() && !is_open && is_idle {
                 return;
             }
-            if !self.commit_until_done(std::mem::take(&mut batch), &stop).await {
-                return;
-            }
-        }
-    }
-
-    /// Commits the commands, however long the log is away; false when the service stops meanwhile. Commands that are
-    /// not answered then stay on the bus and come again.
-    async fn commit_until_done(&mut self, batch: Vec<Taken>, stop: &CancellationToken) -> bool {
-        let started = Instant::now();
-        let (mut open, mut copies) = distinct(batch);
-        let mut backoff = BACKOFF_FIRST;
-        loop {
-            match self.commit_all(&mut open, &mut copies).await {
-                Ok(()) if open.is_empty() => {
-                    self.log_gate.open();
-                    self.metrics
-                        .commit_seconds
-                        .with_label_values::<&str>(&[])
-                        .observe(started.elapsed().as_secs_f64());
-                    return true;
+            if let Err(error) = worked {
+                if !self.wait_for_log(&error, &stop).await {
+                    return;
                 }
-                Ok(()) => {}
-                Err(error) => {
-                    self.log_gate.close(error.to_string());
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        commands = open.len(),
-                        "log is unavailable"
-                    );
-                    tokio::select! {
-                        () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_LIMIT),
-                        () = stop.cancelled() => return false,
-                    }
-                }
-            }
-        }
-    }
-
-    /// One attempt at everything open; when nothing of it is left, the copies of what was answered are next.
-    async fn commit_all(
-        &mut self,
-        open: &mut Vec<Taken>,
-        copies: &mut Vec<Taken>,
-    ) -> Result<(), Unavailable> {
-        self.commit(open).await?;
-        if open.is_empty() && !copies.is_empty() {
-            let asked: Vec<Uuid> = copies.iter().map(command_id).collect();
-            let receipts = self.store.receipts(&asked).await?;
-            self.answer_known(copies, &receipts).await;
-            // Copies of what was refused are judged for themselves.
-            (*open, *copies) = distinct(std::mem::take(copies));
-        }
-        Ok(())
-    }
-
-    /// One attempt: decides all open commands on committed state and appends them together. What is answered leaves
-    /// `open`; a refusal by the log leaves the rest there, to be decided again.
-    async fn commit(&mut self, open: &mut Vec<Taken>) -> Result<(), Unavailable> {
-        let admitted = self.admit(open).await?;
-        if admitted.is_empty() {
-            return Ok(());
-        }
-        let mut workspace = self.load(&admitted).await?;
-        let now_ms = clock::now_ms();
-        let mut decided = Vec::with_capacity(admitted.len());
-        for command in &admitted {
-            decided.push(workspace.decide(command, &self.genesis, &self.directory, now_ms).await);
-        }
-        let (appends, answers): (Vec<_>, Vec<_>) =
-            decided.into_iter().map(|Decided { append, answer }| (append, answer)).unzip();
-        match self.store.append(&appends).await {
-            Ok(appended) => {
-                for (key, state) in workspace.into_states() {
-                    self.cache.put(key, state);
-                }
-                self.learn(&admitted, appended).await?;
-                let counts = appends.iter().map(|append| append.events.len());
-                self.answer(std::mem::take(open), counts, answers, appended).await;
-                Ok(())
-            }
-            Err(AppendError::Refused(refusal)) => self.step_back(open, refusal).await,
-            Err(error @ (AppendError::Invalid(_) | AppendError::Rejected { .. })) => {
-                self.isolate(open, &error).await;
-                Ok(())
-            }
-            Err(error) => Err(Unavailable::Append(error)),
-        }
-    }
-
-    /// The steps between signature and decision. A command that fails one is answered at once, unless it was committed
-    /// before: then its receipt speaks (D5).
-    async fn admit(&mut self, open: &mut Vec<Taken>) -> Result<Vec<Admitted>, Unavailable> {
-        let now_ms = clock::now_ms();
-        let mut admitted = Vec::with_capacity(open.len());
-        let mut refused = Vec::new();
-        let mut redelivered = HashSet::new();
-        let mut kept = Vec::with_capacity(open.len());
-        for taken in open.drain(..) {
-            match self.admission.judge(&taken.incoming, &self.directory, now_ms) {
-                Ok(command) => {
-                    if taken.message.info().is_ok_and(|info| info.delivered > 1) {
-                        redelivered.insert(taken.incoming.signed.envelope.command_id);
-                    }
-                    admitted.push(Admitted { incoming: taken.incoming.clone(), command, fence: taken.fence });
-                    kept.push(taken);
-                }
-                Err(no) => refused.push((taken, no)),
-            }
-        }
-        *open = kept;
-        let asked: Vec<Uuid> =
-            refused.iter().map(|(taken, _)| taken).map(command_id).chain(redelivered).collect();
-        if asked.is_empty() {
-            return Ok(admitted);
-        }
-        let receipts = match self.store.receipts(&asked).await {
-            Ok(receipts) => receipts,
-            Err(error) => {
-                open.extend(refused.into_iter().map(|(taken, _)| taken));
-                open.sort_by_key(|taken| taken.sequence);
-                return Err(error.into());
-            }
-        };
-        for (taken, no) in refused {
-            match receipts.get(&command_id(&taken)) {
-                Some(receipt) => self.repeat(taken, receipt).await,
-                None => self.refuse(taken, &no).await,
-            }
-        }
-        self.answer_known(open, &receipts).await;
-        admitted.retain(|command| !receipts.contains_key(&command.incoming.signed.envelope.command_id));
-        Ok(admitted)
-    }
-
-    /// Brings every addressed aggregate's committed state together.
-    async fn load(&mut self, admitted: &[Admitted]) -> Result<Workspace, Unavailable> {
-        let mut workspace = Workspace::default();
-        let mut missing = HashSet::new();
-        for key in admitted.iter().map(Admitted::key) {
-            if workspace.contains(&key) {
                 continue;
             }
-            match self.cache.get(&key) {
-                Some(state) => workspace.insert(key, state.clone()),
-                None => drop(missing.insert(key)),
-            }
-        }
-        let reader = self.store.reader();
-        let mut loads = stream::iter(missing)
-            .map(|key| async move { Versioned::load(reader, &key).await.map(|state| (key, state)) })
-            .buffer_unordered(LOADS_AT_ONCE);
-        while let Some(loaded) = loads.next().await {
-            let (key, state) = loaded?;
-            workspace.insert(key, state);
-        }
-        Ok(workspace)
-    }
-
-    /// A grant or a worker counts from its commit on, for the very next command.
-    async fn learn(&self, admitted: &[Admitted], appended: Appended) -> Result<(), Unavailable> {
-        if !admitted.iter().any(|command| Directory::FOLLOWED.contains(&command.key().aggregate_type)) {
-            return Ok(());
-        }
-        crate::follower::catch_up(self.store.reader(), &self.directory, appended.first_position - 1).await?;
-        Ok(())
-    }
-
-    /// Tells every client, then the bus, then the readers.
-    async fn answer(
-        &self,
-        taken: Vec<Taken>,
-        event_counts: impl Iterator<Item = usize>,
-        answers: Vec<Answer>,
-        appended: Appended,
-    ) {
-        let mut position = appended.first_position;
-        for ((taken, answer), event_count) in taken.into_iter().zip(answers).zip(event_counts) {
-            let outcome = match answer {
-                Answer::Accepted { .. } => "accepted",
-                Answer::Rejected { .. } => "rejected",
-            };
-            let event_count = u32::try_from(event_count).unwrap_or(u32::MAX);
-            let result = CommandResult {
-                command_id: command_id(&taken),
-                first_position: position,
-                event_count,
-                answer,
-            };
-            position += u64::from(event_count);
-            self.answers.result(&taken.incoming.subject.tenant, &result).await;
-            self.finish(&taken, outcome).await;
-        }
-        self.answers.head(position - 1).await;
-    }
-
-    /// The log refused the batch and wrote nothing: answer what is known, forget what is stale, leave what is lost to
-    /// its new owner. The rest is decided again.
-    async fn step_back(&mut self, open: &mut Vec<Taken>, refusal: Refusal) -> Result<(), Unavailable> {
-        let Refusal { known, stale, lost } = refusal;
-        let count = |reason: &str, count: usize| {
-            self.metrics.conflicts.with_label_values(&[reason]).inc_by(count as u64);
-        };
-        count("known", known.len());
-        count("stale", stale.len());
-        count("lost", lost.len());
-        // States were decided on a copy, so only what others wrote is wrong here.
-        let is_stale = |key: &StreamKey| {
-            stale
-                .iter()
-                .any(|one| one.aggregate_type == key.aggregate_type && one.aggregate_id == key.aggregate_id)
-        };
-        let forgotten: Vec<_> =
-            self.cache.iter().map(|(key, _)| key).filter(|key| is_stale(key)).cloned().collect();
-        for key in &forgotten {
-            self.cache.pop(key);
-        }
-        open.retain(|taken| !lost.contains(&taken.fence));
-        let receipts = self.store.receipts(&known).await?;
-        self.answer_known(open, &receipts).await;
-        Ok(())
-    }
-
-    async fn answer_known(&self, open: &mut Vec<Taken>, receipts: &HashMap<Uuid, Receipt>) {
-        let (known, rest): (Vec<_>, Vec<_>) =
-            open.drain(..).partition(|taken| receipts.contains_key(&command_id(taken)));
-        *open = rest;
-        for taken in known {
-            if let Some(receipt) = receipts.get(&command_id(&taken)) {
-                self.repeat(taken, receipt).await;
-            }
-        }
-    }
-
-    /// Finds the command whose data the log cannot take: alone it is refused, in company it is tried alone next.
-    async fn isolate(&mut self, open: &mut Vec<Taken>, error: &AppendError) {
-        if open.len() > 1 {
-            let rest = open.split_off(1);
-            if let Some(taken) = open.pop() {
-                let mut alone = vec![taken];
-                // An unavailable log keeps the command open with the rest.
-                if Box::pin(self.commit(&mut alone)).await.is_err() || !alone.is_empty() {
-                    open.append(&mut alone);
+            let settled = tokio::select! {
+                biased;
+                outcome = finished(&mut self.committing), if self.committing.is_some() => Some(outcome),
+                count = queue.recv_many(&mut arrived, batch_commands_max), if is_open && self.backlog.is_empty() => {
+                    is_open = count > 0;
+                    None
                 }
+            };
+            self.backlog.extend(arrived.drain(..).map(Waiting::from));
+            if let Some(outcome) = settled
+                && let Err(error) = self.settle(outcome).await
+                && !self.wait_for_log(&error, &stop).await
+            {
+                return;
             }
-            open.extend(rest);
+        }
+    }
+
+    /// Decides what waits, as far as the next batch has room.
+    async fn gather(&mut self) -> Result<(), Unavailable> {
+        while let chunk = self.next_chunk()
+            && !chunk.is_empty()
+        {
+            let now_ms = (self.parts.clock)();
+            for Admitted { taken, command } in self.admit_and_load(chunk, now_ms).await? {
+                let (genesis, directory) = (&self.parts.genesis, &self.parts.directory);
+                self.gathered.decide(taken, command, genesis, directory, now_ms).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first commands of the backlog for which the next batch has room. Copies of commands under way are set aside.
+    fn next_chunk(&mut self) -> Vec<Waiting<D>> {
+        let most = match self.isolated {
+            0 => self.parts.batch_commands_max,
+            // Alone, and with nothing before it whose states it would rest on.
+            _ if self.committing.is_some() => 0,
+            _ => 1,
+        };
+        let room = most.saturating_sub(self.gathered.taken.len());
+        if room == 0 || self.backlog.is_empty() {
+            return Vec::new();
+        }
+        let mut under_way: HashSet<Uuid> = self.under_way().collect();
+        let mut bytes: usize = self.gathered.taken.iter().map(payload_bytes).sum();
+        let mut chunk = Vec::with_capacity(room.min(self.backlog.len()));
+        while chunk.len() < room && bytes < BATCH_PAYLOAD_BYTES_MAX {
+            let Some(waiting) = self.backlog.pop_front() else { break };
+            if under_way.insert(waiting.taken.command_id()) {
+                bytes += payload_bytes(&waiting.taken);
+                chunk.push(waiting);
+            } else {
+                self.copies.push(waiting.taken);
+            }
+        }
+        chunk
+    }
+
+    fn under_way(&self) -> impl Iterator<Item = Uuid> {
+        let committing = self.committing.iter().flat_map(|commit| &commit.batch.taken);
+        committing.chain(&self.gathered.taken).map(Taken::command_id)
+    }
+
+    /// Judges a chunk and brings the states together that it needs. Without the log, the chunk waits again.
+    async fn admit_and_load(
+        &mut self,
+        mut chunk: Vec<Waiting<D>>,
+        now_ms: u64,
+    ) -> Result<Vec<Admitted<D>>, Unavailable> {
+        match self.admit_and_load_all(&mut chunk, now_ms).await {
+            Ok(commands) => Ok(chunk
+                .into_iter()
+                .zip(commands)
+                .map(|(waiting, command)| Admitted { taken: waiting.taken, command })
+                .collect()),
+            Err(error) => {
+                self.wait_again(chunk);
+                Err(error)
+            }
+        }
+    }
+
+    async fn admit_and_load_all(
+        &mut self,
+        chunk: &mut Vec<Waiting<D>>,
+        now_ms: u64,
+    ) -> Result<Vec<Command>, Unavailable> {
+        let mut commands = self.admit(chunk, now_ms).await?;
+        let unreadable = self.load(chunk, &commands).await?;
+        self.set_aside(chunk, &mut commands, &unreadable).await?;
+        Ok(commands)
+    }
+
+    /// Brings every addressed aggregate's newest state into the batch: as the batch before it leaves it, as it is in
+    /// memory, or from the log. Names those whose streams cannot be read.
+    async fn load(&mut self, chunk: &[Waiting<D>], commands: &[Command]) -> Result<Unreadable, Unavailable> {
+        let mut missing = Vec::new();
+        let mut asked = HashSet::new();
+        for (waiting, command) in chunk.iter().zip(commands) {
+            let (key, fence) = (stream_key(&waiting.taken.incoming, command), waiting.taken.fence);
+            let is_current = |leased: &&Leased| leased.fence == fence;
+            if self.gathered.states.get(&key).as_ref().is_some_and(is_current) {
+                continue;
+            }
+            let before = self.committing.as_ref().and_then(|commit| commit.batch.states.get(&key));
+            let known = before.filter(is_current).or_else(|| self.cache.get(&key).filter(is_current));
+            match known.cloned() {
+                Some(leased) => drop(self.gathered.states.insert(key, leased)),
+                None if asked.insert(key.clone()) => missing.push((key, fence)),
+                None => {}
+            }
+        }
+        let mut unreadable = Unreadable::new();
+        let log = &self.parts.log;
+        let mut loads = stream::iter(missing)
+            .map(|(key, fence)| async move { (log.load(&key).await, key, fence) })
+            .buffer_unordered(LOADS_AT_ONCE);
+        while let Some((loaded, key, fence)) = loads.next().await {
+            match loaded {
+                Ok(state) => drop(self.gathered.states.insert(key, Leased { state, fence })),
+                Err(error) if error.is_of_the_stream() => drop(unreadable.insert(key, error)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(unreadable)
+    }
+
+    /// Hands the gathered batch to the log, if nothing else is on its way there.
+    fn submit(&mut self) {
+        if self.committing.is_some() || self.gathered.taken.is_empty() {
             return;
         }
-        for taken in open.drain(..) {
-            tracing::error!(
-                command.id = %command_id(&taken),
-                error = error as &dyn std::error::Error,
-                "the log cannot take this command"
-            );
-            let no = taken.incoming.refuse(errors::PAYLOAD_INVALID, "the log cannot hold this command");
-            self.refuse(taken, &no).await;
+        let mut batch = std::mem::replace(&mut self.gathered, Batch::new());
+        let (log, appends) = (self.parts.log.clone(), std::mem::take(&mut batch.appends));
+        let task = tokio::spawn(async move { log.append(&appends).await });
+        self.committing = Some(Commit { batch, task });
+    }
+
+    /// Puts commands back to the front, in their order. What became of them is not known, so their receipts are asked.
+    fn wait_again(&mut self, chunk: Vec<Waiting<D>>) {
+        for waiting in chunk.into_iter().rev() {
+            self.backlog.push_front(Waiting { may_be_known: true, ..waiting });
         }
     }
 
-    async fn repeat(&self, taken: Taken, receipt: &Receipt) {
-        match of_receipt(&taken.incoming, receipt) {
-            Ok(result) => {
-                self.answers.result(&taken.incoming.subject.tenant, &result).await;
-                self.finish(&taken, "repeated").await;
-            }
-            Err(no) => self.refuse(taken, &no).await,
-        }
-    }
-
-    async fn refuse(&self, taken: Taken, no: &Refused) {
-        let tenant: &Tenant = &taken.incoming.subject.tenant;
-        self.answers.refusal(tenant, no, taken.sequence).await;
-        self.finish(&taken, "refused").await;
-    }
-
-    async fn finish(&self, taken: &Taken, outcome: &str) {
-        let aggregate = match taken.incoming.subject.aggregate.as_str() {
-            known @ ("authority" | "price-feed" | "wallet" | "worker") => known,
-            _ => "unknown",
-        };
-        self.metrics.commands.with_label_values(&[aggregate, outcome]).inc();
-        if let Err(error) = taken.message.ack().await {
-            tracing::warn!(%error, "acknowledgement was not sent; the command comes again and is answered again");
-        }
+    /// Waits a little; false when the service stops meanwhile.
+    async fn wait_for_log(&mut self, error: &Unavailable, stop: &CancellationToken) -> bool {
+        self.parts.log_gate.close(error.to_string());
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            commands = self.backlog.len(),
+            "log is unavailable"
+        );
+        let backoff = self.backoff;
+        self.backoff = (backoff * 2).min(BACKOFF_LIMIT);
+        stop.run_until_cancelled(tokio::time::sleep(backoff)).await.is_some()
     }
 }
 
-fn command_id(taken: &Taken) -> Uuid {
-    taken.incoming.signed.envelope.command_id
+fn payload_bytes<D>(taken: &Taken<D>) -> usize {
+    taken.incoming.signed.payload.len()
 }
 
-/// The first message of each command id, and the others: a batch decides an id once.
-fn distinct(batch: Vec<Taken>) -> (Vec<Taken>, Vec<Taken>) {
-    let mut seen = HashSet::new();
-    batch.into_iter().partition(|taken| seen.insert(command_id(taken)))
+/// The outcome of the commit under way.
+async fn finished<D>(committing: &mut Option<Commit<D>>) -> Result<Appended, AppendError> {
+    let Some(commit) = committing else { return std::future::pending().await };
+    // The task is not cancelled while the processor lives, so what ended it otherwise is a panic, which goes on here.
+    (&mut commit.task).await.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))
 }

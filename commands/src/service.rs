@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lru::LruCache;
 use nsl_bus::{Bus, DriftPolicy, partition, streams};
 use nsl_event_store::{EventStore, Fence, MAX_COMMANDS_PER_BATCH, MigrateError, Options};
 use nsl_telemetry::Context;
@@ -17,9 +16,9 @@ use crate::directory::Directory;
 use crate::limits::Limits;
 use crate::metrics::CommandMetrics;
 use crate::partitions::{Intake, Partitions};
-use crate::processor::Processor;
+use crate::processor::{Parts, Processor};
 use crate::reactor::{self, Reactor};
-use crate::{follower, genesis};
+use crate::{clock, follower, genesis};
 
 /// Copies of a stream; clusters raise it where they define their streams.
 const REPLICAS: u8 = 1;
@@ -60,7 +59,7 @@ pub async fn run(context: Context<Config>) -> anyhow::Result<()> {
     });
     let metrics = CommandMetrics::register(&context.metrics)?;
     let directory = Arc::new(Directory::default());
-    follower::catch_up(store.reader(), &directory, 0).await?;
+    follower::catch_up(&store, &directory, 0).await?;
     for aggregate_type in Directory::FOLLOWED {
         let follow = follower::follow(
             store.reader().clone(),
@@ -176,25 +175,28 @@ fn spawn_processor(
         intake: Arc::new(Intake { bus, queue: sender, answers: answers.clone(), metrics: metrics.clone() }),
         gate: context.readiness.gate("partitions", "no lease taken yet"),
     };
-    let processor = Processor {
-        store,
+    let log_gate = context.readiness.gate("log", "nothing committed yet");
+    log_gate.open();
+    let processor = Processor::new(Parts {
+        log: store,
+        outbox: answers,
+        clock: clock::now_ms,
         admission: Admission::new(Arc::clone(&genesis), limits),
         genesis,
         directory,
-        answers,
-        cache: LruCache::new(config.cache_aggregates_max),
         metrics,
-        log_gate: context.readiness.gate("log", "nothing committed yet"),
-    };
-    processor.log_gate.open();
+        log_gate,
+        cache_aggregates_max: config.cache_aggregates_max,
+        batch_commands_max: config.batch_commands_max,
+    });
     let stop = context.shutdown.token().clone();
     context.shutdown.spawn("partitions", async move {
         partitions.run(stop).await;
         Ok::<_, std::convert::Infallible>(())
     });
-    let (stop, batch_commands_max) = (context.shutdown.token().clone(), config.batch_commands_max);
+    let stop = context.shutdown.token().clone();
     context.shutdown.spawn("processor", async move {
-        processor.run(receiver, batch_commands_max, stop).await;
+        processor.run(receiver, stop).await;
         Ok::<_, std::convert::Infallible>(())
     });
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nsl_schemas::authority::GenesisManifest;
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::errors::ErrorCode;
-use nsl_schemas::event::WireEvent;
+use nsl_schemas::event::{DecodeError, Stored, WireEvent};
 use nsl_schemas::token::{AggregateId, Tenant};
 use nsl_verify::attestation::TrustRoot;
 use serde::{Deserialize, Serialize};
@@ -74,16 +74,23 @@ pub struct Order<C> {
 #[serde(transparent)]
 pub struct Recorded<E>(pub E);
 
+impl<E: WireEvent> Recorded<E> {
+    /// The event that the log holds, in the newest version.
+    pub fn decode(stored: Stored<'_>) -> Result<Self, DecodeError> {
+        stored.decode().map(Self)
+    }
+}
+
 impl<E> cqrs_es::DomainEvent for Recorded<E>
 where
-    E: WireEvent + Serialize + for<'de> Deserialize<'de> + Clone + PartialEq + std::fmt::Debug + Send + Sync,
+    E: WireEvent + Clone + PartialEq + std::fmt::Debug + Send + Sync,
 {
     fn event_type(&self) -> String {
         self.0.event_name().to_owned()
     }
 
     fn event_version(&self) -> String {
-        nsl_schemas::event::VERSION.to_owned()
+        self.0.event_version().to_owned()
     }
 }
 

@@ -9,5 +9,6 @@ pub mod price_feed;
 pub mod reaction;
 #[cfg(test)]
 mod test_world;
+pub mod upcasting;
 pub mod wallet;
 pub mod worker;

@@ -6,6 +6,7 @@ use nsl_bus::async_nats::HeaderMap;
 use nsl_bus::{SequencedMessage, headers};
 use nsl_event_store::RecordedEvent;
 use nsl_schemas::envelope::HEADER_TRACEPARENT;
+use nsl_schemas::event::HEADER_SCHEMA_VERSION;
 use nsl_schemas::subject;
 use nsl_schemas::token::{self, AggregateType, EventName};
 
@@ -54,6 +55,7 @@ pub fn message(event: &RecordedEvent) -> Result<SequencedMessage, Error> {
         ("ce-subject", id.to_string()),
         (POSITION, event.position.to_string()),
         (VERSION, event.sequence.to_string()),
+        (HEADER_SCHEMA_VERSION, event.event_version.clone()),
         ("Content-Type", "application/json".to_owned()),
     ];
     let mut map = HeaderMap::new();
@@ -124,6 +126,7 @@ mod tests {
             ("ce-subject", "main"),
             ("ce-nslposition", "42"),
             ("ce-nslversion", "3"),
+            ("ce-nslschemaversion", "1.0.0"),
             ("Content-Type", "application/json"),
             ("traceparent", TRACEPARENT),
         ] {

@@ -151,6 +151,7 @@ fn logged(event: &RecordedEvent) -> Result<LoggedEvent, Error> {
         position,
         id: event.event_id,
         event_type: attribute(cloud_event::TYPE)?,
+        schema_version: event.event_version.clone(),
         time: attribute(cloud_event::TIME)?,
         version: event.sequence,
         payload: event.payload.clone(),

@@ -93,7 +93,7 @@ impl Error {
 /// A row and what its aggregate's events do to it.
 pub trait Row: Serialize + DeserializeOwned + Send + Sync + Unpin + 'static {
     /// The aggregate's events.
-    type Event: DeserializeOwned + WireEvent + Send + Sync;
+    type Event: WireEvent + Send + Sync;
     /// Where it is kept.
     const TABLE: Table;
 
@@ -105,9 +105,7 @@ pub trait Row: Serialize + DeserializeOwned + Send + Sync + Unpin + 'static {
 }
 
 /// Reads recorded events as one aggregate type's.
-pub(crate) fn read<E: DeserializeOwned + WireEvent>(
-    recorded: &[RecordedEvent],
-) -> Result<Vec<LogEvent<E>>, Error> {
+pub(crate) fn read<E: WireEvent>(recorded: &[RecordedEvent]) -> Result<Vec<LogEvent<E>>, Error> {
     let read = |event: &RecordedEvent| {
         LogEvent::read(event).map_err(|source| Error::Unreadable { position: event.position, source })
     };

@@ -37,7 +37,7 @@ macro_rules! aggregates {
 
         /// Every command with the schema of its payload.
         #[cfg(feature = "schema")]
-        pub fn schemas() -> Vec<crate::schema::Described> {
+        pub fn schemas() -> Vec<crate::schema::DescribedCommand> {
             [$(<$command>::schemas($aggregate)),+].concat()
         }
     };
@@ -96,10 +96,10 @@ macro_rules! commands {
 
             /// Every verb with the schema of its payload.
             #[cfg(feature = "schema")]
-            pub(crate) fn schemas(aggregate: &'static str) -> Vec<crate::schema::Described> {
-                vec![$(crate::schema::Described {
+            pub(crate) fn schemas(aggregate: &'static str) -> Vec<crate::schema::DescribedCommand> {
+                vec![$(crate::schema::DescribedCommand {
                     aggregate,
-                    name: $verb,
+                    verb: $verb,
                     summary: concat!($($variant_doc),+).trim_start(),
                     schema: crate::schema::accepted::<$variant>(),
                 }),+]

@@ -50,18 +50,18 @@ pub struct SetPolicy {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RequestTransfer {
-    /// The network's magic number.
-    pub network_magic: u32,
-    /// The NEP-17 contract, as `0x…`.
-    pub asset: String,
-    /// The receiving address, as `N…`.
-    pub to: String,
     /// In the token's smallest unit.
     pub amount: Amount,
-    /// From a quote.
-    pub system_fee_datoshi: Datoshi,
+    /// The NEP-17 contract, as `0x…`.
+    pub asset: String,
     /// From a quote.
     pub network_fee_datoshi: Datoshi,
+    /// The network's magic number.
+    pub network_magic: u32,
+    /// From a quote.
+    pub system_fee_datoshi: Datoshi,
+    /// The receiving address, as `N…`.
+    pub to: String,
     /// The last block that may hold the transaction.
     pub valid_until_block: u32,
 }

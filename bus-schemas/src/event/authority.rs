@@ -7,7 +7,7 @@ use crate::authority::{GenesisManifest, IssuerGrant, Signed, TenantRoot};
 
 events! {
     /// What happened to a tenant's authority.
-    AuthorityEvent {
+    AuthorityEvent of "authority" {
         /// The log began; position 1, in the system tenant's authority.
         GenesisRecorded = "genesis-recorded",
         /// The tenant has a root key.
@@ -19,6 +19,7 @@ events! {
 
 /// `genesis-recorded`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GenesisRecorded {
     /// The manifest, signed by its own quorum.
@@ -27,6 +28,7 @@ pub struct GenesisRecorded {
 
 /// `root-registered`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RootRegistered {
     /// Signed by the genesis quorum.
@@ -35,6 +37,7 @@ pub struct RootRegistered {
 
 /// `issuer-granted`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IssuerGranted {
     /// Signed by the tenant root.

@@ -8,7 +8,7 @@ use crate::price::{FeedRules, JudgedObservation};
 
 events! {
     /// What happened to a price feed.
-    PriceFeedEvent {
+    PriceFeedEvent of "price-feed" {
         /// The feed began.
         FeedRegistered = "feed-registered",
         /// A round was accepted.
@@ -18,6 +18,7 @@ events! {
 
 /// `feed-registered`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FeedRegistered {
     /// How rounds are judged.
@@ -26,6 +27,7 @@ pub struct FeedRegistered {
 
 /// `round-recorded`: the price and everything it follows from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RoundRecorded {
     /// From 1, without a gap.

@@ -3,13 +3,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{EventType, WireEvent};
+
 /// The aggregate type of rejection streams.
 pub const AGGREGATE: &str = "rejection";
 /// The event's name.
 pub const NAME: &str = "command-rejected";
+/// Its type; the payload does not name it, as the stream holds nothing else.
+pub(super) const TYPE: EventType = EventType::first(AGGREGATE, NAME);
 
 /// `command-rejected`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CommandRejected {
     /// The command's subject.
@@ -18,4 +23,12 @@ pub struct CommandRejected {
     pub code: String,
     /// What happened.
     pub message: String,
+}
+
+impl WireEvent for CommandRejected {
+    const TYPES: &'static [EventType] = &[TYPE];
+
+    fn event_type(&self) -> &'static EventType {
+        const { &TYPE }
+    }
 }

@@ -12,7 +12,7 @@ use crate::policy::Policy;
 
 events! {
     /// What happened to a wallet.
-    WalletEvent {
+    WalletEvent of "wallet" {
         /// A client asked for the wallet.
         CreationRequested = "creation-requested",
         /// A worker made its key; the wallet is open.
@@ -40,6 +40,7 @@ events! {
 
 /// `creation-requested`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreationRequested {
     /// The command.
@@ -52,6 +53,7 @@ pub struct CreationRequested {
 
 /// `key-created`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyCreated {
     /// The command that asked.
@@ -70,6 +72,7 @@ pub struct KeyCreated {
 
 /// What remains of a [`SignedOutcome`] when its result is spread over the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OutcomeProof {
     /// Which worker.
@@ -89,6 +92,7 @@ impl From<&SignedOutcome> for OutcomeProof {
 
 /// `creation-refused`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreationRefused {
     /// The command that asked.
@@ -99,6 +103,7 @@ pub struct CreationRefused {
 
 /// Why a worker would not do a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Refusal {
     /// A stable code.
@@ -111,6 +116,7 @@ pub struct Refusal {
 
 /// `policy-change-requested`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyChangeRequested {
     /// The command.
@@ -123,6 +129,7 @@ pub struct PolicyChangeRequested {
 
 /// `policy-changed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyChanged {
     /// The command that asked.
@@ -137,6 +144,7 @@ pub struct PolicyChanged {
 
 /// `policy-change-refused`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyChangeRefused {
     /// The command that asked.
@@ -147,6 +155,7 @@ pub struct PolicyChangeRefused {
 
 /// `transfer-requested`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferRequested {
     /// The command.
@@ -161,6 +170,7 @@ pub struct TransferRequested {
 
 /// `transfer-signed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferSigned {
     /// The command that asked.
@@ -177,6 +187,7 @@ pub struct TransferSigned {
 
 /// `transfer-refused`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferRefused {
     /// The command that asked.
@@ -187,6 +198,7 @@ pub struct TransferRefused {
 
 /// `transfer-confirmed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferConfirmed {
     /// The command that asked.
@@ -208,6 +220,7 @@ pub struct TransferConfirmed {
 
 /// `transfer-expired`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferExpired {
     /// The command that asked.

@@ -8,7 +8,7 @@ use crate::nkey::PublicKey;
 
 events! {
     /// What happened to a worker.
-    WorkerEvent {
+    WorkerEvent of "worker" {
         /// It may report outcomes.
         WorkerRegistered = "worker-registered",
     }
@@ -16,6 +16,7 @@ events! {
 
 /// `worker-registered`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerRegistered {
     /// The key that signs its outcomes.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{AckKind, Message};
 use futures::StreamExt as _;
-use nsl_bus::consumer::Start;
+use nsl_bus::consumer::{Start, State};
 use nsl_bus::{Bus, Consumer, ConsumerDefinition, DriftPolicy, streams as definitions};
 use nsl_schemas::job::{SUBMIT_KIND, SubmitJob};
 use nsl_schemas::{streams, subject};
@@ -96,6 +96,7 @@ impl Intake {
             ack_wait_ms: self.config.ack_wait_ms.get(),
             max_deliver: None,
             max_ack_pending: self.config.watched_jobs_max.get(),
+            state: State::AsStream,
         };
         Ok(self.bus.ensure_consumer(&definition, DriftPolicy::Update).await?.0)
     }

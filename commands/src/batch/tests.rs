@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::*;
 
+const FENCE: Fence = Fence { partition: 3, epoch: 9 };
 const REGISTER: &str = r#"{"rules":{"age_max_ms":10000,"deviation_floor_bps":100,"price_max_e8":"1000000","price_min_e8":"1","sources_min":1}}"#;
 
 fn genesis() -> Arc<Genesis> {
@@ -25,6 +26,9 @@ fn genesis() -> Arc<Genesis> {
     Arc::new(Genesis { sha256: manifest.sha256(), manifest, trust_root: TrustRoot::aws_nitro() })
 }
 
+/// A command with its typed payload; its message is no matter here.
+type Admitted = (Taken<()>, Command);
+
 fn admitted(id: u128, verb: &str, payload: String) -> Admitted {
     let subject = CommandSubject::parse(&format!("nsl.v1.cmd.system.price-feed.NEO-USD.{verb}")).unwrap();
     let key = SigningKey::from_seed(&[1; 32]);
@@ -32,7 +36,7 @@ fn admitted(id: u128, verb: &str, payload: String) -> Admitted {
     let command = Command::parse(&subject, signed.payload.as_bytes()).unwrap();
     let request_sha256 = signed.envelope.request_sha256();
     let incoming = Incoming { subject, signed, request_sha256, traceparent: Some("00-ab-cd-01".into()) };
-    Admitted { incoming, command, fence: Fence { partition: 3, epoch: 9 } }
+    (Taken { incoming, fence: FENCE, message: (), sequence: 1 }, command)
 }
 
 fn round(id: u128, round: u64) -> Admitted {
@@ -42,47 +46,48 @@ fn round(id: u128, round: u64) -> Admitted {
     admitted(id, "record-round", payload)
 }
 
-async fn decide_all(commands: &[Admitted]) -> Vec<Decided> {
+async fn decide_all(commands: impl IntoIterator<Item = Admitted>) -> Batch<()> {
     let (genesis, directory) = (genesis(), Directory::default());
-    let mut workspace = Workspace::default();
-    workspace.insert(commands[0].key(), Versioned::absent("price-feed"));
-    let mut decided = Vec::new();
-    for command in commands {
-        decided.push(workspace.decide(command, &genesis, &directory, 5_000).await);
+    let mut batch = Batch::new();
+    for (taken, command) in commands {
+        let absent = || Leased { state: Versioned::absent("price-feed"), fence: FENCE };
+        batch.states.entry(stream_key(&taken.incoming, &command)).or_insert_with(absent);
+        batch.decide(taken, command, &genesis, &directory, 5_000).await;
     }
-    decided
+    batch
 }
 
 #[tokio::test]
 async fn commands_of_one_aggregate_rest_on_those_before_them() {
     let commands = [admitted(1, "register", REGISTER.to_owned()), round(2, 1), round(3, 2)];
-    let decided = decide_all(&commands).await;
-    let versions: Vec<_> = decided.iter().map(|one| one.append.expected_version).collect();
+    let decided = decide_all(commands).await;
+    let versions: Vec<_> = decided.appends.iter().map(|one| one.expected_version).collect();
     assert_eq!(versions, [0, 1, 2]);
-    assert!(matches!(decided[2].answer, Answer::Accepted { version: 3 }));
-    assert!(decided.iter().all(|one| one.append.aggregate_id == "system.NEO-USD"));
-    assert!(decided.iter().all(|one| one.append.fence == Fence { partition: 3, epoch: 9 }));
+    assert!(matches!(decided.answers[2], Answer::Accepted { version: 3 }));
+    assert!(decided.appends.iter().all(|one| one.aggregate_id == "system.NEO-USD"));
+    assert!(decided.appends.iter().all(|one| one.fence == FENCE));
 }
 
 #[tokio::test]
 async fn a_rejection_moves_no_version_and_has_a_stream_of_its_own() {
     let commands = [admitted(1, "register", REGISTER.to_owned()), round(2, 7), round(3, 1)];
-    let decided = decide_all(&commands).await;
-    assert!(matches!(&decided[1].answer, Answer::Rejected { code, .. } if code == "round_out_of_order"));
-    let rejection = &decided[1].append;
+    let decided = decide_all(commands).await;
+    assert!(matches!(&decided.answers[1], Answer::Rejected { code, .. } if code == "round_out_of_order"));
+    let rejection = &decided.appends[1];
     assert_eq!(rejection.aggregate_type, "rejection");
     assert_eq!(rejection.aggregate_id, format!("system.{}", Uuid::from_u128(2)));
     assert_eq!(rejection.expected_version, 0);
-    assert_eq!(decided[2].append.expected_version, 1);
+    assert_eq!(decided.appends[2].expected_version, 1);
 }
 
 #[tokio::test]
 async fn ids_and_bytes_follow_from_the_command() {
     let command = admitted(1, "register", REGISTER.to_owned());
-    let decided = decide_all(std::slice::from_ref(&command)).await;
-    let append = &decided[0].append;
+    let request_sha256 = command.0.incoming.request_sha256;
+    let decided = decide_all([command]).await;
+    let append = &decided.appends[0];
     assert_eq!(append.payload, REGISTER);
-    assert_eq!(append.request_hash, command.incoming.request_sha256.0);
+    assert_eq!(append.request_hash, request_sha256.0);
     let event = &append.events[0];
     assert_eq!(event.event_id, ids::event_id(Uuid::from_u128(1), 0));
     assert_eq!(event.event_type, "feed-registered");

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nsl_bus::Bus;
 use nsl_domain::reaction::{Effect, effects};
 use nsl_event_store::{EventReader, Filter, Page, ReadError, RecordedEvent, Subscription};
+use nsl_schemas::event::DecodeError;
 use nsl_schemas::event::wallet::WalletEvent;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -60,7 +61,7 @@ enum Error {
     Event {
         position: u64,
         #[source]
-        source: serde_json::Error,
+        source: DecodeError,
     },
     #[error("job cannot be prepared")]
     Prepare(#[from] prepare::Error),
@@ -111,7 +112,9 @@ impl Reactor {
         let mut opened: Vec<OpenJob> = Vec::new();
         let mut closed = Vec::new();
         for event in &page.events {
-            let wallet_event: WalletEvent = serde_json::from_str(&event.payload)
+            let wallet_event: WalletEvent = event
+                .stored()
+                .decode()
                 .map_err(|source| Error::Event { position: event.position, source })?;
             for effect in effects(&wallet_event) {
                 match effect {

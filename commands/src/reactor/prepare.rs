@@ -5,10 +5,12 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lru::LruCache;
+use nsl_domain::decision::Recorded;
 use nsl_domain::reaction::{Cause, Job, job};
 use nsl_domain::wallet::Wallet;
 use nsl_event_store::{Envelope, EventReader, LoadError, MAX_POSITIONS, ReadError, RecordedEvent};
 use nsl_schemas::envelope::SignedCommand;
+use nsl_schemas::event::DecodeError;
 use nsl_schemas::event::wallet::WalletEvent;
 use nsl_schemas::job::{CLASS_STANDARD, SUBMIT_KIND};
 use nsl_schemas::subject::{self, CommandSubject};
@@ -26,7 +28,13 @@ pub(super) enum Error {
     Read(#[from] ReadError),
     #[error("the wallet cannot be loaded")]
     Load(#[from] LoadError),
-    #[error("event or envelope at position {position} cannot be read")]
+    #[error("event at position {position} cannot be read")]
+    Event {
+        position: u64,
+        #[source]
+        source: DecodeError,
+    },
+    #[error("envelope at position {position} cannot be read, or its job written")]
     Record {
         position: u64,
         #[source]
@@ -107,7 +115,8 @@ impl Preparer {
     async fn message(&mut self, event: &RecordedEvent, stored: &Envelope) -> Result<Option<Prepared>, Error> {
         let position = event.position;
         let unreadable = |source| Error::Record { position, source };
-        let wallet_event: WalletEvent = serde_json::from_str(&event.payload).map_err(unreadable)?;
+        let wallet_event: WalletEvent =
+            event.stored().decode().map_err(|source| Error::Event { position, source })?;
         let command = SignedCommand {
             envelope: serde_json::from_str(&stored.envelope).map_err(unreadable)?,
             payload: stored.payload.clone(),
@@ -134,7 +143,8 @@ impl Preparer {
 
     async fn wallet(&mut self, aggregate_id: &str) -> Result<&Wallet, Error> {
         if !self.wallets.contains(aggregate_id) {
-            let (wallet, version) = self.reader.load_aggregate::<Wallet>(aggregate_id, &[]).await?;
+            let (wallet, version) =
+                self.reader.load_aggregate::<Wallet>(aggregate_id, Recorded::decode).await?;
             self.wallets.put(aggregate_id.to_owned(), (version, wallet));
         }
         Ok(&self.wallets.get_or_insert(aggregate_id.to_owned(), Default::default).1)

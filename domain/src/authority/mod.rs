@@ -27,6 +27,10 @@ pub struct Authority {
 host_aggregate!(Authority, "authority", AuthorityCommand, AuthorityEvent);
 
 impl Authority {
+    /// Of the state's serialised form and meaning: raised with every change to either, or to what `evolve` makes of an
+    /// event. A snapshot of another version is never taken.
+    pub const STATE_VERSION: u32 = 1;
+
     /// Decides a command.
     pub fn decide(&self, order: &Order<AuthorityCommand>) -> Result<Vec<AuthorityEvent>, Rejection> {
         match &order.body {

@@ -24,6 +24,10 @@ pub struct PriceFeed {
 host_aggregate!(PriceFeed, "price-feed", PriceFeedCommand, PriceFeedEvent);
 
 impl PriceFeed {
+    /// Of the state's serialised form and meaning: raised with every change to either, or to what `evolve` makes of an
+    /// event. A snapshot of another version is never taken.
+    pub const STATE_VERSION: u32 = 1;
+
     /// Decides a command.
     pub fn decide(&self, order: &Order<PriceFeedCommand>) -> Result<Vec<PriceFeedEvent>, Rejection> {
         match &order.body {

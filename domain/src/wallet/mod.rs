@@ -116,6 +116,10 @@ mod shared {
 host_aggregate!(Wallet, "wallet", WalletCommand, WalletEvent);
 
 impl Wallet {
+    /// Of the state's serialised form and meaning: raised with every change to either, or to what `evolve` makes of an
+    /// event. A snapshot of another version is never taken.
+    pub const STATE_VERSION: u32 = 1;
+
     /// Decides a command.
     pub fn decide(&self, order: &Order<WalletCommand>) -> Result<Vec<WalletEvent>, Rejection> {
         match &order.body {

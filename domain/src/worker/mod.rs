@@ -19,6 +19,10 @@ pub struct Worker {
 host_aggregate!(Worker, "worker", WorkerCommand, WorkerEvent);
 
 impl Worker {
+    /// Of the state's serialised form and meaning: raised with every change to either, or to what `evolve` makes of an
+    /// event. A snapshot of another version is never taken.
+    pub const STATE_VERSION: u32 = 1;
+
     /// Decides a command.
     pub fn decide(&self, order: &Order<WorkerCommand>) -> Result<Vec<WorkerEvent>, Rejection> {
         match &order.body {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsl_bus::consumer::{self, Consumer, ConsumerDefinition, Start};
+use nsl_bus::consumer::{self, Consumer, ConsumerDefinition, Start, State};
 use nsl_bus::{Bus, DriftPolicy};
 use nsl_client::{Client, Options, issuer};
 use nsl_enclave_protocol::channel::Health;
@@ -134,6 +134,7 @@ fn consumer_definition(kind: &str, config: &Config, lanes: u16) -> ConsumerDefin
         max_deliver: None,
         // Several hosts share the consumer; each takes at most its lanes.
         max_ack_pending: u32::from(lanes).saturating_mul(HOSTS_MAX),
+        state: State::AsStream,
     }
 }
 

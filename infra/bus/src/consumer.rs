@@ -26,6 +26,16 @@ pub enum Start {
     Sequence(u64),
 }
 
+/// Where a consumer's state lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// As its stream's messages: a restart of the server goes on where it was.
+    AsStream,
+    /// In the server's memory: a restart of the server loses the consumer, and who reads it makes it again. The server
+    /// writes no file for every few acknowledgements.
+    Memory,
+}
+
 /// A durable pull consumer with explicit acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumerDefinition {
@@ -43,6 +53,8 @@ pub struct ConsumerDefinition {
     pub max_deliver: Option<u32>,
     /// How many messages may await acknowledgement.
     pub max_ack_pending: u32,
+    /// Where the server keeps what was acknowledged.
+    pub state: State,
 }
 
 /// A consumer that is not as it must be.
@@ -119,6 +131,7 @@ impl ConsumerDefinition {
             ack_wait: Duration::from_millis(self.ack_wait_ms),
             max_deliver: self.max_deliver.map_or(-1, i64::from),
             max_ack_pending: i64::from(self.max_ack_pending),
+            memory_storage: self.state == State::Memory,
             ..pull::Config::default()
         }
     }
@@ -213,5 +226,6 @@ fn compare(found: &async_nats::jetstream::consumer::Config, wanted: &pull::Confi
     comparison.field("ack_wait", &found.ack_wait, &wanted.ack_wait);
     comparison.field("max_deliver", &found.max_deliver, &wanted.max_deliver);
     comparison.field("max_ack_pending", &found.max_ack_pending, &wanted.max_ack_pending);
+    comparison.fixed("memory_storage", &found.memory_storage, &wanted.memory_storage);
     comparison
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures::StreamExt;
-use nsl_bus::consumer::Start;
+use nsl_bus::consumer::{Start, State};
 use nsl_bus::partition::command_stream;
 use nsl_bus::request::{Endpoint, Error as RequestError, Reply};
 use nsl_bus::stream::{Error as StreamError, SubjectTransform};
@@ -97,6 +97,7 @@ fn reader(stream: &str, filter_subject: &str) -> ConsumerDefinition {
         ack_wait_ms: 60_000,
         max_deliver: None,
         max_ack_pending: 1000,
+        state: State::AsStream,
     }
 }
 

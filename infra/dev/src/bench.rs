@@ -6,10 +6,12 @@ use std::process::Command;
 
 use nsl_client::Credentials;
 use nsl_local_services::{
-    NatsEndpoint, Part, PrivateFileError, Site, Tools, ToolsError, read_bounded, write_private,
+    NatsEndpoint, Part, PostgresEndpoint, PrivateFileError, Site, Tools, ToolsError, read_bounded,
+    write_private,
 };
 use toml::{Table, Value};
 
+use crate::bench_peers;
 use crate::binaries::{self, Binaries};
 use crate::ceremony::{self, DEMO_TENANT, Files};
 use crate::interrupt;
@@ -35,6 +37,11 @@ static LOAD: Service = Service {
     kind: Kind::Service,
 };
 
+/// Where `nsl-load` finds the database.
+const DATABASE_URL: &str = "NSL_LOAD_DATABASE_URL";
+/// Where it finds message-db's functions.
+const MESSAGE_DB: &str = "NSL_LOAD_MESSAGE_DB";
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -49,7 +56,19 @@ enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// The event log alone: appends beside other event stores and a bare insert, and its cost as it grows
+    Log {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+        /// Grow the log to ten million events instead of one million; takes many minutes
+        #[arg(long)]
+        full: bool,
+    },
 }
+
+/// What `nsl-load` runs for `log`, one after the other, on a Postgres of their own; each takes `--json` and `--full`.
+const LOG_PARTS: [&str; 1] = ["log-append"];
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -67,6 +86,8 @@ pub(crate) enum Error {
     File(#[from] PrivateFileError),
     #[error("the processor's configuration is not what was written")]
     Configuration(#[source] toml::de::Error),
+    #[error("cannot make a folder for the peers")]
+    Peers(#[source] std::io::Error),
     #[error("cannot run nsl-load")]
     Load(#[source] std::io::Error),
     #[error("a service that was just started has no endpoint")]
@@ -74,7 +95,37 @@ pub(crate) enum Error {
 }
 
 pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<Outcome, Error> {
-    let Bench::Commands { json } = arguments.bench;
+    match arguments.bench {
+        Bench::Commands { json } => commands(layout, json),
+        Bench::Log { json, full } => log(layout, json, full),
+    }
+}
+
+/// Each part of it makes databases of its own in one Postgres.
+fn log(layout: &Layout, json: bool, full: bool) -> Result<Outcome, Error> {
+    let binaries = Binaries::build_release(layout.root(), &[&LOAD].into_iter())?;
+    let progress = Progress::start();
+    let site = Site::temporary_with(&[Part::Postgres], Tools::from_environment()?, progress.hooks());
+    progress.finish();
+    let mut site = site?;
+    let Some(url) = site.endpoints().postgres.as_ref().map(PostgresEndpoint::url) else {
+        return Err(Error::NoEndpoint);
+    };
+    let peers = tempfile::tempdir().map_err(Error::Peers)?;
+    let message_db = bench_peers::message_db(peers.path());
+    let mut measured = true;
+    for part in LOG_PARTS {
+        let mut command = Command::new(binaries.path(LOAD.binary));
+        command.arg(part).env(DATABASE_URL, &url);
+        command.envs(message_db.as_ref().map(|folder| (MESSAGE_DB, folder)));
+        command.args(json.then_some("--json")).args(full.then_some("--full"));
+        measured &= command.status().map_err(Error::Load)?.success();
+    }
+    site.stop()?;
+    Ok(if measured { Outcome::Done } else { ended_badly() })
+}
+
+fn commands(layout: &Layout, json: bool) -> Result<Outcome, Error> {
     let measured = SERVICES.iter().filter(|service| is_needed(service)).chain([&LOAD]);
     let binaries = Binaries::build_release(layout.root(), &measured)?;
     let progress = Progress::start();
@@ -147,7 +198,7 @@ fn environment(site: &Site, genesis: &Path) -> Result<[(&'static str, String); 7
         ("NSL_LOAD_NATS_URL", nats.server()),
         ("NSL_LOAD_NATS_USER", user),
         ("NSL_LOAD_NATS_PASSWORD", password),
-        ("NSL_LOAD_DATABASE_URL", postgres.url()),
+        (DATABASE_URL, postgres.url()),
         ("NSL_LOAD_GENESIS", genesis.display().to_string()),
         ("NSL_LOAD_ISSUER_SEED", issuer.display().to_string()),
         ("NSL_LOAD_TENANT", DEMO_TENANT.to_owned()),

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks on them")]
 
 mod bench;
+mod bench_peers;
 mod binaries;
 mod ceremony;
 mod check_deps;

@@ -1,7 +1,7 @@
-//! The fold refuses what is not the stream's next event, and upcasts in order.
+//! The fold refuses what is not the stream's next event, and reads old versions.
 
 use cqrs_es::event_sink::EventSink;
-use cqrs_es::persist::SemanticVersionEventUpcaster;
+use nsl_schemas::event::{EventType, Upcast, WireEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -19,8 +19,23 @@ impl cqrs_es::DomainEvent for Added {
     }
 
     fn event_version(&self) -> String {
-        "2".into()
+        TYPE.version.into()
     }
+}
+
+const TYPE: EventType = EventType { aggregate: "sum", name: "added", version: "2.0.0", upcasts: &[UPCAST] };
+const UPCAST: Upcast = Upcast { from: "1.0.0", change: Some(|old| json!({ "amount": old["value"] })) };
+
+impl WireEvent for Added {
+    const TYPES: &'static [EventType] = &[TYPE];
+
+    fn event_type(&self) -> &'static EventType {
+        &TYPE
+    }
+}
+
+fn decode(stored: Stored<'_>) -> Result<Added, DecodeError> {
+    stored.decode()
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -64,23 +79,25 @@ fn recorded(sequence: u64, event_version: &str, payload: &str) -> RecordedEvent 
 fn a_gap_and_a_repeat_are_refused_and_change_nothing() {
     for found in [1, 3] {
         let mut sum = Sum(5);
-        let result = apply(&mut sum, 1, recorded(found, "2", r#"{"amount":1}"#), &[]);
+        let result = apply(&mut sum, 1, &recorded(found, "2.0.0", r#"{"amount":1}"#), decode);
         assert!(matches!(result, Err(LoadError::Gap { expected: 2, found: there, .. }) if there == found));
         assert_eq!(sum.0, 5);
     }
 }
 
 #[test]
-fn an_old_event_is_upcast_and_a_foreign_one_named() {
-    let upcasters: Vec<Box<dyn EventUpcaster>> = vec![Box::new(SemanticVersionEventUpcaster::new(
-        "added",
-        "2",
-        Box::new(|old| json!({ "amount": old["value"] })),
-    ))];
+fn an_old_event_is_upcast_and_a_newer_one_told_from_a_damaged_one() {
     let mut sum = Sum(0);
-    assert_eq!(apply(&mut sum, 0, recorded(1, "1", r#"{"value":4}"#), &upcasters).unwrap(), 1);
-    assert_eq!(apply(&mut sum, 1, recorded(2, "2", r#"{"amount":3}"#), &upcasters).unwrap(), 2);
+    assert_eq!(apply(&mut sum, 0, &recorded(1, "1.0.0", r#"{"value":4}"#), decode).unwrap(), 1);
+    assert_eq!(apply(&mut sum, 1, &recorded(2, "2.0.0", r#"{"amount":3}"#), decode).unwrap(), 2);
     assert_eq!(sum.0, 7);
-    let foreign = apply(&mut sum, 2, recorded(3, "1", r#"{"value":4}"#), &[]);
-    assert!(matches!(foreign, Err(LoadError::Event { sequence: 3, .. })));
+    for (version, payload, from_the_future) in
+        [("2.1.0", r#"{"amount":3}"#, true), ("2.0.0", r#"{"value":4}"#, false)]
+    {
+        let error = apply(&mut sum, 2, &recorded(3, version, payload), decode).unwrap_err();
+        assert!(matches!(error, LoadError::Event { sequence: 3, .. }), "{error}");
+        assert!(error.is_of_the_stream());
+        assert_eq!(error.is_from_the_future(), from_the_future, "{version}");
+    }
+    assert_eq!(sum.0, 7);
 }

@@ -1,10 +1,14 @@
 //! Group commit: a batch of commands in one round trip and one transaction, all of it or a named refusal.
 
-use sqlx::Row;
-use sqlx::postgres::{PgConnection, PgDatabaseError, PgRow, PgSeverity};
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use sqlx::FromRow;
+use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
 use uuid::Uuid;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Checked};
 use crate::command::{CommandAppend, Fence};
 use crate::limits::InvalidBatch;
 use crate::session::answer;
@@ -32,7 +36,7 @@ pub struct StaleStream {
     pub actual: u64,
 }
 
-/// Why a batch was refused. All three empty: the reason passed between refusal and explanation; append again.
+/// Why a batch was refused; at least one of the three has an entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
     /// Commands that have receipts already.
@@ -41,6 +45,13 @@ pub struct Refusal {
     pub stale: Vec<StaleStream>,
     /// Fences whose partition has another epoch.
     pub lost: Vec<Fence>,
+}
+
+impl Refusal {
+    /// Whether streams moved on and nothing else is wrong: then, and only then, does deciding again help.
+    pub fn is_stale_only(&self) -> bool {
+        !self.stale.is_empty() && self.known.is_empty() && self.lost.is_empty()
+    }
 }
 
 /// Why a batch was not appended, or is not known to be.
@@ -60,7 +71,7 @@ pub enum AppendError {
     Rejected {
         /// What the database says.
         #[source]
-        source: sqlx::Error,
+        source: Arc<sqlx::Error>,
     },
     /// Not written; append again with the same ids. (After a broken connection the receipts showed nothing. Should a
     /// cut-off server still carry the batch out, the repeat hears `Refused` with its commands known.)
@@ -68,14 +79,14 @@ pub enum AppendError {
     Unavailable {
         /// What went wrong.
         #[source]
-        source: sqlx::Error,
+        source: Arc<sqlx::Error>,
     },
     /// The connection broke and the receipts could not be asked; append again with the same ids, answer nothing yet.
     #[error("append may or may not be recorded")]
     UnknownOutcome {
         /// Why the receipts could not be asked.
         #[source]
-        source: sqlx::Error,
+        source: Arc<sqlx::Error>,
     },
 }
 
@@ -83,15 +94,22 @@ impl EventStore {
     /// Appends a batch: all of it in one durable commit, or nothing. A lost connection is resolved from the receipts
     /// before anything is answered. Dropping the future leaves the outcome open; append again with the same ids.
     pub async fn append(&self, commands: &[CommandAppend]) -> Result<Appended, AppendError> {
+        let checked = commands.iter().map(Checked::new).collect::<Result<Vec<_>, _>>()?;
+        self.append_checked(&checked).await
+    }
+
+    pub(crate) async fn append_checked<C: Borrow<CommandAppend>>(
+        &self,
+        commands: &[Checked<C>],
+    ) -> Result<Appended, AppendError> {
         let batch = Batch::new(commands)?;
-        let mut connection =
-            self.appender.acquire().await.map_err(|source| AppendError::Unavailable { source })?;
+        let mut connection = self.appender.acquire().await.map_err(unavailable)?;
         let broken = match answer(submit(&mut connection, &batch)).await {
-            Ok(Some(appended)) => {
+            Ok(rows) => {
+                let appended = batch.verdict(&rows)?;
                 self.recorded(&mut connection, &batch, appended).await;
                 return Ok(appended);
             }
-            Ok(None) => return Err(explain(&mut connection, &batch).await),
             Err(error) => match classify(error) {
                 Failure::Definite(error) => return Err(error),
                 Failure::Open(source) => source,
@@ -102,6 +120,13 @@ impl EventStore {
         let appended = self.settle(&batch, broken).await?;
         self.head_moved(appended.first_position + batch.last_offset());
         Ok(appended)
+    }
+
+    /// Those of the commands that have receipts.
+    pub(crate) async fn recorded_among(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, Arc<sqlx::Error>> {
+        let query =
+            sqlx::query_scalar("SELECT command_id FROM receipts WHERE command_id = ANY ($1)").bind(ids);
+        Ok(answer(query.fetch_all(&self.appender)).await?.into_iter().collect())
     }
 
     /// After the commit: wakes readers and keeps partitions ahead. The events are recorded, so nothing here may fail
@@ -119,12 +144,22 @@ impl EventStore {
     }
 }
 
-/// Sends the batch. The row arrives before the commit, so the reply is read to its end, which comes after it.
-async fn submit(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<Option<Appended>, sqlx::Error> {
-    const APPEND: &str = "SELECT first_position, recorded_at_ms FROM append_batch(\
+/// A row of `append_commands`: one with a position, or one for each reason.
+#[derive(Debug, FromRow)]
+struct Outcome {
+    first_position: Option<i64>,
+    recorded_at_ms: Option<i64>,
+    reason: Option<String>,
+    ordinal: Option<i64>,
+    actual: Option<i64>,
+}
+
+/// Sends the batch. The rows arrive before the commit, so the reply is read to its end, which comes after it.
+async fn submit(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<Vec<Outcome>, sqlx::Error> {
+    const APPEND: &str = "SELECT first_position, recorded_at_ms, reason, ordinal, actual FROM append_commands(\
          $1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25)";
     let Batch { fences, streams, commands, events } = batch;
-    let row = sqlx::query(APPEND)
+    sqlx::query_as(APPEND)
         .bind(&fences.partition)
         .bind(&fences.epoch)
         .bind(&streams.aggregate_type)
@@ -150,32 +185,12 @@ async fn submit(connection: &mut PgConnection, batch: &Batch<'_>) -> Result<Opti
         .bind(&events.payload)
         .bind(&events.metadata)
         .bind(&events.content_hash)
-        .fetch_optional(connection)
-        .await?;
-    row.as_ref().map(appended).transpose()
+        .fetch_all(connection)
+        .await
 }
 
-fn appended(row: &PgRow) -> Result<Appended, sqlx::Error> {
-    let first_position: i64 = row.try_get(0)?;
-    let first_position = u64::try_from(first_position).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    Ok(Appended { first_position, recorded_at_ms: row.try_get(1)? })
-}
-
-/// Asks why the batch was refused.
-async fn explain(connection: &mut PgConnection, batch: &Batch<'_>) -> AppendError {
-    const EXPLAIN: &str = "SELECT reason, ordinal, actual FROM explain_refusal($1, $2, $3, $4, $5, $6)";
-    let Batch { fences, streams, commands, .. } = batch;
-    let query = sqlx::query_as::<_, (String, i64, Option<i64>)>(EXPLAIN)
-        .bind(&fences.partition)
-        .bind(&fences.epoch)
-        .bind(&streams.aggregate_type)
-        .bind(&streams.aggregate_id)
-        .bind(&streams.expected)
-        .bind(&commands.id);
-    match answer(query.fetch_all(connection)).await {
-        Ok(reasons) => AppendError::Refused(batch.refusal(&reasons)),
-        Err(source) => AppendError::Unavailable { source },
-    }
+pub(crate) fn unavailable(source: sqlx::Error) -> AppendError {
+    AppendError::Unavailable { source: Arc::new(source) }
 }
 
 impl Batch<'_> {
@@ -184,14 +199,21 @@ impl Batch<'_> {
         (self.events.id.len() as u64).saturating_sub(1)
     }
 
+    /// What the database answered to the append.
+    fn verdict(&self, rows: &[Outcome]) -> Result<Appended, AppendError> {
+        let appended = rows.first().and_then(|row| {
+            let first_position = u64::try_from(row.first_position?).ok()?;
+            Some(Appended { first_position, recorded_at_ms: row.recorded_at_ms? })
+        });
+        appended.ok_or_else(|| AppendError::Refused(self.reasons(rows)))
+    }
+
     /// Turns the database's (reason, index from 1, actual value) back into what was meant.
-    fn refusal(&self, reasons: &[(String, i64, Option<i64>)]) -> Refusal {
+    fn reasons(&self, rows: &[Outcome]) -> Refusal {
         let mut refusal = Refusal::default();
-        for (reason, ordinal, actual) in reasons {
-            let Some(index) = usize::try_from(*ordinal).ok().and_then(|ordinal| ordinal.checked_sub(1))
-            else {
-                continue;
-            };
+        for Outcome { reason, ordinal, actual, .. } in rows {
+            let index = ordinal.and_then(|ordinal| usize::try_from(ordinal).ok()?.checked_sub(1));
+            let (Some(reason), Some(index)) = (reason, index) else { continue };
             match reason.as_str() {
                 "known" => refusal.known.extend(self.commands.id.get(index)),
                 "stale" => refusal.stale.extend(self.stale_stream(index, actual.unwrap_or(0))),
@@ -228,14 +250,14 @@ fn classify(source: sqlx::Error) -> Failure {
         sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
             Some(error) if error.severity() == PgSeverity::Error => {
                 Failure::Definite(if is_about_data(error) {
-                    AppendError::Rejected { source }
+                    AppendError::Rejected { source: Arc::new(source) }
                 } else {
-                    AppendError::Unavailable { source }
+                    unavailable(source)
                 })
             }
             _ => Failure::Open(source),
         },
-        sqlx::Error::Encode(_) => Failure::Definite(AppendError::Rejected { source }),
+        sqlx::Error::Encode(_) => Failure::Definite(AppendError::Rejected { source: Arc::new(source) }),
         _ => Failure::Open(source),
     }
 }

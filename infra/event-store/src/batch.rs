@@ -1,6 +1,7 @@
-//! Lays a checked batch of commands out as the columns that `append_batch` takes. Nothing is sent before the whole
+//! Lays a checked batch of commands out as the columns that `append_commands` takes. Nothing is sent before the whole
 //! batch has passed.
 
+use std::borrow::Borrow;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -11,7 +12,7 @@ use crate::hash::{HashedEvent, command_hash, content_hash};
 use crate::lease::PARTITIONS;
 use crate::limits::{InvalidBatch, MAX_BATCH_BYTES, MAX_COMMANDS_PER_BATCH, check_command};
 
-/// A checked batch in columns; the names are `append_batch`'s.
+/// A checked batch in columns; the names are `append_commands`'s.
 #[derive(Default)]
 pub(crate) struct Batch<'a> {
     pub(crate) fences: FenceColumns,
@@ -61,34 +62,88 @@ pub(crate) struct EventColumns<'a> {
     pub(crate) event_version: Vec<&'a str>,
     pub(crate) payload: Vec<&'a str>,
     pub(crate) metadata: Vec<&'a str>,
-    pub(crate) content_hash: Vec<[u8; 32]>,
+    pub(crate) content_hash: Vec<&'a [u8]>,
+}
+
+/// A command that has passed every check that needs no other command, with the hashes of its events. Whoever hands a
+/// command in does this work, so that the one who commits batches does not.
+#[derive(Debug)]
+pub(crate) struct Checked<C> {
+    pub(crate) command: C,
+    /// Text bytes.
+    pub(crate) bytes: usize,
+    content_hashes: Vec<[u8; 32]>,
+}
+
+impl<C: Borrow<CommandAppend>> Checked<C> {
+    pub(crate) fn new(command: C) -> Result<Self, InvalidBatch> {
+        let checked: &CommandAppend = command.borrow();
+        let bytes = check_command(checked)?;
+        partition_column(checked)?;
+        let content_hashes = content_hashes(checked)?;
+        Ok(Self { command, bytes, content_hashes })
+    }
+}
+
+/// Refuses sequences out of range, which no hash should cover.
+fn content_hashes(command: &CommandAppend) -> Result<Vec<[u8; 32]>, InvalidBatch> {
+    version_after(command)?;
+    let origin = command_hash(&command.subject, &command.envelope, &command.payload);
+    let mut origin = Some(&origin);
+    let hash = |(event, sequence): (&NewEvent, u64)| {
+        let hashed = HashedEvent {
+            aggregate_type: &command.aggregate_type,
+            aggregate_id: &command.aggregate_id,
+            sequence,
+            event_id: event.event_id,
+            event_type: &event.event_type,
+            event_version: &event.event_version,
+            payload: &event.payload,
+            metadata: &event.metadata,
+        };
+        content_hash(&hashed, origin.take())
+    };
+    Ok(command.events.iter().zip(command.expected_version + 1..).map(hash).collect())
+}
+
+/// The stream's version after the command, as the database counts.
+fn version_after(command: &CommandAppend) -> Result<i64, InvalidBatch> {
+    let CommandAppend { command_id, expected_version: expected, .. } = *command;
+    i64::try_from(expected)
+        .ok()
+        .and_then(|version| version.checked_add(i64::from(count(command.events.len()))))
+        .ok_or(InvalidBatch::VersionRange { command_id, expected })
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(commands: &'a [CommandAppend]) -> Result<Self, InvalidBatch> {
+    /// The checks that need all commands, and the columns.
+    pub(crate) fn new<C: Borrow<CommandAppend>>(commands: &'a [Checked<C>]) -> Result<Self, InvalidBatch> {
         if !(1..=MAX_COMMANDS_PER_BATCH).contains(&commands.len()) {
             return Err(InvalidBatch::CommandCount { actual: commands.len() });
         }
-        let mut bytes = 0;
-        let mut ids = HashSet::with_capacity(commands.len());
-        for command in commands {
-            bytes += check_command(command)?;
-            if !ids.insert(command.command_id) {
-                return Err(InvalidBatch::DuplicateCommand { command_id: command.command_id });
-            }
-        }
+        let bytes = commands.iter().map(|checked| checked.bytes).sum();
         if bytes > MAX_BATCH_BYTES {
             return Err(InvalidBatch::BatchBytes { actual: bytes });
         }
-        let mut batch = Batch { fences: FenceColumns::new(commands)?, ..Batch::default() };
-        for command in commands {
-            batch.push(command)?;
+        let mut ids = HashSet::with_capacity(commands.len());
+        let mut fences = BTreeSet::new();
+        let mut batch = Batch::default();
+        for checked in commands {
+            let command = checked.command.borrow();
+            if !ids.insert(command.command_id) {
+                return Err(InvalidBatch::DuplicateCommand { command_id: command.command_id });
+            }
+            if fences.insert(command.fence) {
+                batch.fences.partition.push(partition_column(command)?);
+                batch.fences.epoch.push(command.fence.epoch);
+            }
+            batch.push(command, &checked.content_hashes)?;
         }
         Ok(batch)
     }
 
     /// Adds a checked command and its events.
-    fn push(&mut self, command: &'a CommandAppend) -> Result<(), InvalidBatch> {
+    fn push(&mut self, command: &'a CommandAppend, hashes: &'a [[u8; 32]]) -> Result<(), InvalidBatch> {
         let first_sequence = self.streams.continue_stream(command)?;
         let before = self.events.id.len();
         let columns = &mut self.commands;
@@ -101,11 +156,8 @@ impl<'a> Batch<'a> {
         columns.payload.push(&command.payload);
         columns.event_offset.push(count(before));
         columns.event_count.push(count(command.events.len()));
-
-        let origin = command_hash(&command.subject, &command.envelope, &command.payload);
-        let mut origin = Some(&origin);
-        for (event, sequence) in command.events.iter().zip(first_sequence..) {
-            self.events.push(command, event, sequence, origin.take());
+        for ((event, hash), sequence) in command.events.iter().zip(hashes).zip(first_sequence..) {
+            self.events.push(command, event, sequence, hash);
         }
         Ok(())
     }
@@ -116,22 +168,10 @@ fn count(events: usize) -> i32 {
     i32::try_from(events).unwrap_or(i32::MAX)
 }
 
-impl FenceColumns {
-    fn new(commands: &[CommandAppend]) -> Result<Self, InvalidBatch> {
-        let mut columns = Self::default();
-        let mut seen = BTreeSet::<Fence>::new();
-        for CommandAppend { fence, command_id, .. } in commands {
-            let unknown = || InvalidBatch::Partition { command_id: *command_id, partition: fence.partition };
-            if fence.partition >= PARTITIONS {
-                return Err(unknown());
-            }
-            if seen.insert(*fence) {
-                columns.partition.push(i16::try_from(fence.partition).map_err(|_| unknown())?);
-                columns.epoch.push(fence.epoch);
-            }
-        }
-        Ok(columns)
-    }
+fn partition_column(command: &CommandAppend) -> Result<i16, InvalidBatch> {
+    let CommandAppend { fence: Fence { partition, .. }, command_id, .. } = *command;
+    let existing = i16::try_from(partition).ok().filter(|_| partition < PARTITIONS);
+    existing.ok_or(InvalidBatch::Partition { command_id, partition })
 }
 
 impl<'a> StreamColumns<'a> {
@@ -139,10 +179,7 @@ impl<'a> StreamColumns<'a> {
     fn continue_stream(&mut self, command: &'a CommandAppend) -> Result<u64, InvalidBatch> {
         let CommandAppend { command_id, expected_version: expected, .. } = *command;
         let out_of_range = || InvalidBatch::VersionRange { command_id, expected };
-        let version = i64::try_from(expected)
-            .ok()
-            .and_then(|version| version.checked_add(i64::from(count(command.events.len()))))
-            .ok_or_else(out_of_range)?;
+        let version = version_after(command)?;
         match self.index.entry((&command.aggregate_type, &command.aggregate_id)) {
             Entry::Occupied(known) => {
                 let last = &mut self.version[*known.get()];
@@ -170,29 +207,19 @@ impl<'a> EventColumns<'a> {
         command: &'a CommandAppend,
         event: &'a NewEvent,
         sequence: u64,
-        origin: Option<&[u8; 32]>,
+        content_hash: &'a [u8; 32],
     ) {
-        let hashed = HashedEvent {
-            aggregate_type: &command.aggregate_type,
-            aggregate_id: &command.aggregate_id,
-            sequence,
-            event_id: event.event_id,
-            event_type: &event.event_type,
-            event_version: &event.event_version,
-            payload: &event.payload,
-            metadata: &event.metadata,
-        };
         self.command_id.push(command.command_id);
         self.aggregate_type.push(&command.aggregate_type);
         self.aggregate_id.push(&command.aggregate_id);
-        // `continue_stream` has proven that the stream's last sequence is in range.
+        // `version_after` has proven that the stream's last sequence is in range.
         self.sequence.push(i64::try_from(sequence).unwrap_or(i64::MAX));
         self.id.push(event.event_id);
         self.event_type.push(&event.event_type);
         self.event_version.push(&event.event_version);
         self.payload.push(&event.payload);
         self.metadata.push(&event.metadata);
-        self.content_hash.push(content_hash(&hashed, origin));
+        self.content_hash.push(content_hash);
     }
 }
 

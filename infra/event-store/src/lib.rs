@@ -6,6 +6,7 @@ mod aggregate;
 mod append;
 mod batch;
 mod command;
+mod group_commit;
 mod hash;
 mod json;
 mod lease;
@@ -16,12 +17,14 @@ mod record;
 mod repository;
 mod session;
 mod settle;
+mod snapshot;
 mod store;
 mod subscription;
 
 pub use aggregate::LoadError;
 pub use append::{AppendError, Appended, Refusal, StaleStream};
 pub use command::{CommandAppend, Fence, NewEvent};
+pub use group_commit::{GroupCommit, MAX_QUEUED_BYTES, MAX_QUEUED_COMMANDS};
 pub use hash::{HashedEvent, command_hash, content_hash};
 pub use lease::{Lease, LeaseError, MAX_LEASE_TTL, MAX_OWNER_BYTES, PARTITIONS};
 pub use limits::{
@@ -36,5 +39,6 @@ pub use reader::{
 pub use record::{Envelope, Receipt, RecordedEvent};
 pub use repository::{CommandContext, CqrsRepository, RepositoryError, event_id};
 pub use session::ConnectError;
+pub use snapshot::{MAX_SNAPSHOT_BYTES, SNAPSHOT_EVERY};
 pub use store::{EventStore, MigrateError, Options};
 pub use subscription::{POLL_INTERVAL, Subscription};

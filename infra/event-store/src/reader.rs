@@ -90,7 +90,7 @@ pub struct Page {
 /// Reads a log; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EventReader {
-    pool: PgPool,
+    pub(crate) pool: PgPool,
 }
 
 impl EventReader {

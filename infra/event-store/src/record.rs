@@ -1,5 +1,6 @@
 //! What the log answers: recorded events, stored envelopes and receipts.
 
+use nsl_schemas::event::Stored;
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -37,6 +38,16 @@ pub struct RecordedEvent {
 }
 
 impl RecordedEvent {
+    /// What a decoder needs of it.
+    pub fn stored(&self) -> Stored<'_> {
+        Stored {
+            aggregate_type: &self.aggregate_type,
+            event_type: &self.event_type,
+            event_version: &self.event_version,
+            payload: &self.payload,
+        }
+    }
+
     /// Whether the event still is what was appended. A command's first event (the one at whose position
     /// [`crate::EventReader::envelope`] finds something) needs that envelope, every other one `None`.
     pub fn is_intact(&self, command: Option<&Envelope>) -> bool {

@@ -1,5 +1,5 @@
-//! Hosts cqrs-es on this store: its `PersistedEventRepository` for one command at a time, persisted by an append with
-//! the command's receipt, envelope and fence. Without snapshots: those of cqrs-es 0.5.0 hold events twice.
+//! Hosts cqrs-es on this store: its `PersistedEventRepository` for one command at a time, persisted by the store's group
+//! commit with the command's receipt, envelope and fence. Without cqrs-es' snapshots: those of 0.5.0 hold events twice.
 
 use cqrs_es::Aggregate;
 use cqrs_es::persist::{
@@ -11,9 +11,9 @@ use uuid::Uuid;
 use crate::aggregate::serialized;
 use crate::append::AppendError;
 use crate::command::{CommandAppend, Fence, NewEvent};
+use crate::group_commit::GroupCommit;
 use crate::reader::{EventReader, Filter, MAX_PAGE_EVENTS, ReadError};
 use crate::record::RecordedEvent;
-use crate::store::EventStore;
 
 /// Events that a replay holds ready ahead of its consumer.
 const REPLAY_QUEUE_EVENTS: usize = 200;
@@ -64,14 +64,14 @@ pub enum RepositoryError {
 /// A cqrs-es repository for one command.
 #[derive(Clone, Debug)]
 pub struct CqrsRepository {
-    store: EventStore,
+    group: GroupCommit,
     context: CommandContext,
 }
 
-impl EventStore {
-    /// A cqrs-es repository that persists what the command decides.
+impl GroupCommit {
+    /// A cqrs-es repository that persists what the command decides, in one commit with what others decide meanwhile.
     pub fn repository(&self, context: CommandContext) -> CqrsRepository {
-        CqrsRepository { store: self.clone(), context }
+        CqrsRepository { group: self.clone(), context }
     }
 }
 
@@ -93,7 +93,7 @@ impl PersistedEventRepository for CqrsRepository {
         aggregate_id: &str,
         last_sequence: usize,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
-        let events = self.store.load_stream(A::TYPE, aggregate_id, last_sequence as u64).await;
+        let events = self.group.reader().load_stream(A::TYPE, aggregate_id, last_sequence as u64).await;
         events.map_err(read_failed)?.into_iter().map(|event| Ok(serialized(event)?)).collect()
     }
 
@@ -113,7 +113,7 @@ impl PersistedEventRepository for CqrsRepository {
             return Err(refused(RepositoryError::Snapshot));
         }
         let command = self.context.command(events)?;
-        self.store.append(&[command]).await.map(|_| ()).map_err(append_failed)
+        self.group.append(command).await.map(drop).map_err(append_failed)
     }
 
     async fn stream_events<A: Aggregate>(
@@ -121,7 +121,7 @@ impl PersistedEventRepository for CqrsRepository {
         aggregate_id: &str,
     ) -> Result<ReplayStream, PersistenceError> {
         let (feed, stream) = ReplayStream::new(REPLAY_QUEUE_EVENTS);
-        let (reader, aggregate_id) = (self.store.reader().clone(), aggregate_id.to_owned());
+        let (reader, aggregate_id) = (self.group.reader().clone(), aggregate_id.to_owned());
         tokio::spawn(async move { feed_stream(reader, A::TYPE, &aggregate_id, feed).await });
         Ok(stream)
     }
@@ -129,7 +129,7 @@ impl PersistedEventRepository for CqrsRepository {
     /// In position order, up to the head at the call.
     async fn stream_all_events<A: Aggregate>(&self) -> Result<ReplayStream, PersistenceError> {
         let (feed, stream) = ReplayStream::new(REPLAY_QUEUE_EVENTS);
-        let reader = self.store.reader().clone();
+        let reader = self.group.reader().clone();
         let head = reader.head().await.map_err(read_failed)?;
         tokio::spawn(async move { feed_log(reader, A::TYPE, head, feed).await });
         Ok(stream)
@@ -242,9 +242,7 @@ fn read_failed(error: ReadError) -> PersistenceError {
 /// Only a stale stream alone is an optimistic lock error: then, and only then, does deciding again help.
 fn append_failed(error: AppendError) -> PersistenceError {
     match &error {
-        AppendError::Refused(refusal) if refusal.known.is_empty() && refusal.lost.is_empty() => {
-            PersistenceError::OptimisticLockError
-        }
+        AppendError::Refused(refusal) if refusal.is_stale_only() => PersistenceError::OptimisticLockError,
         AppendError::Unavailable { .. } => PersistenceError::ConnectionError(Box::new(error)),
         _ => PersistenceError::UnknownError(Box::new(error)),
     }

@@ -54,19 +54,23 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// Session settings. Appends: look-ups are index probes whatever the statistics say (see 0003_append.sql), so one
-    /// cached plan fits every batch. Reads may not write, whatever the role is allowed.
-    fn settings(self) -> [(&'static str, String); 4] {
-        let own = match self {
-            Self::Append => ("plan_cache_mode", "force_generic_plan"),
-            Self::Read => ("default_transaction_read_only", "on"),
+    /// Session settings. Appends: look-ups are index probes whatever the statistics say (see 0006_fast_append.sql), so
+    /// one cached plan fits every batch. Reads may not write, whatever the role is allowed.
+    fn settings(self) -> Vec<(&'static str, String)> {
+        let own: &[_] = match self {
+            Self::Append => &[
+                ("plan_cache_mode", "force_generic_plan"),
+                ("enable_hashjoin", "off"),
+                ("enable_mergejoin", "off"),
+            ],
+            Self::Read => &[("default_transaction_read_only", "on")],
         };
-        [
+        let all = [
             ("jit", "off".to_owned()),
             ("enable_seqscan", "off".to_owned()),
             ("statement_timeout", STATEMENT_TIMEOUT_MS.to_string()),
-            (own.0, own.1.to_owned()),
-        ]
+        ];
+        all.into_iter().chain(own.iter().map(|(name, value)| (*name, (*value).to_owned()))).collect()
     }
 }
 

@@ -1,12 +1,13 @@
 //! Resolves an append whose connection broke: the receipts say whether it is recorded.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::append::{AppendError, Appended, Refusal};
+use crate::append::{AppendError, Appended, Refusal, unavailable};
 use crate::batch::Batch;
 use crate::session::answer;
 use crate::store::EventStore;
@@ -40,7 +41,9 @@ impl EventStore {
         loop {
             match self.settled_receipts(batch).await {
                 Ok(receipts) => return judge(batch, receipts, broken),
-                Err(source) if attempt == ATTEMPTS => return Err(AppendError::UnknownOutcome { source }),
+                Err(source) if attempt == ATTEMPTS => {
+                    return Err(AppendError::UnknownOutcome { source: Arc::new(source) });
+                }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, attempt, "outcome of an append cannot be asked yet");
@@ -63,7 +66,7 @@ impl EventStore {
 /// recorded. Anything else was appended by another store, and ours was refused.
 fn judge(batch: &Batch<'_>, receipts: Vec<Settled>, broken: sqlx::Error) -> Result<Appended, AppendError> {
     if receipts.is_empty() {
-        return Err(AppendError::Unavailable { source: broken });
+        return Err(unavailable(broken));
     }
     let known = receipts.iter().map(|receipt| receipt.command_id).collect();
     let receipts: HashMap<Uuid, Settled> =
@@ -79,8 +82,9 @@ fn judge(batch: &Batch<'_>, receipts: Vec<Settled>, broken: sqlx::Error) -> Resu
     };
     match first {
         Some(first) if (0..commands.id.len()).all(|index| ours(index, first)) => Ok(Appended {
-            first_position: u64::try_from(first.first_position)
-                .map_err(|error| AppendError::UnknownOutcome { source: sqlx::Error::Decode(error.into()) })?,
+            first_position: u64::try_from(first.first_position).map_err(|error| {
+                AppendError::UnknownOutcome { source: Arc::new(sqlx::Error::Decode(error.into())) }
+            })?,
             recorded_at_ms: first.recorded_at_ms,
         }),
         _ => Err(AppendError::Refused(Refusal { known, ..Refusal::default() })),

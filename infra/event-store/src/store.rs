@@ -8,11 +8,13 @@ use tokio::sync::watch;
 use crate::partitions::PartitionFrontier;
 use crate::reader::EventReader;
 use crate::session::{ConnectError, Purpose, open_pool};
+use crate::snapshot::SnapshotWriter;
 
 /// How many sessions a store keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Sessions for appends and leases. The head lock orders appends anyway; two keep the next one ready at the lock.
+    /// Sessions for appends, leases and snapshots. The head lock orders appends anyway: of two one commits, and the
+    /// other is ready at the lock. The others are for what must not wait behind them.
     pub append_connections: u32,
     /// Sessions for reads.
     pub read_connections: u32,
@@ -20,7 +22,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { append_connections: 2, read_connections: 4 }
+        Self { append_connections: 4, read_connections: 4 }
     }
 }
 
@@ -41,6 +43,7 @@ pub struct EventStore {
     reader: EventReader,
     pub(crate) appender: PgPool,
     pub(crate) partitions: PartitionFrontier,
+    pub(crate) snapshots: SnapshotWriter,
     head: watch::Sender<u64>,
 }
 
@@ -67,7 +70,8 @@ impl EventStore {
         let mut connection = appender.acquire().await.map_err(ConnectError::Unavailable)?;
         partitions.keep_ahead(&mut connection, head).await.map_err(ConnectError::Partitions)?;
         drop(connection);
-        Ok(Self { reader, appender, partitions, head: watch::Sender::new(head) })
+        let snapshots = SnapshotWriter::start(appender.clone());
+        Ok(Self { reader, appender, partitions, snapshots, head: watch::Sender::new(head) })
     }
 
     /// The reading half, for those who may not append.

@@ -53,21 +53,32 @@ async fn an_event_that_cannot_be_applied_stops_its_projection_alone_and_loudly()
 
 #[tokio::test]
 async fn an_event_that_cannot_be_read_is_named() {
-    for (name, payload, expected) in [
+    for (name, version, payload, expected) in [
         (
             "wallet-teleported",
+            "1.0.0",
             r#"{"event":"wallet-teleported"}"#,
-            "payload of \"wallet-teleported\" cannot be read",
+            "\"wallet-teleported\" of \"wallet\" in version \"1.0.0\" is from the future",
         ),
-        ("key-created", r#"{"event":"key-created"}"#, "payload of \"key-created\" cannot be read"),
+        (
+            "transfer-expired",
+            "1.1.0",
+            r#"{"block_index":7,"event":"transfer-expired","request_id":"00000000-0000-0000-0000-000000000001","tx_hash":"0x1"}"#,
+            "\"transfer-expired\" of \"wallet\" in version \"1.1.0\" is from the future",
+        ),
+        ("key-created", "1.0.0", r#"{"event":"key-created"}"#, "payload of \"key-created\" cannot be read"),
     ] {
         with_world(async |world| {
-            world.append_text("wallet", "acme.main", name, payload.to_owned()).await;
-            let running = world.run(ReadModel::Wallets);
+            world.append_version("wallet", "acme.main", name, version, payload.to_owned()).await;
+            let last = world.append("price-feed", "acme.NEO-USD", &feed_registered(60_000)).await;
+            let (running, others) = (world.run(ReadModel::Wallets), world.run(ReadModel::Prices));
+            others.reaches(last).await;
             until("the stop", async || running.progress.status().error.is_some()).await;
             let reason = running.progress.status().error.unwrap();
             assert!(reason.contains("event 1 cannot be read") && reason.contains(expected), "{reason}");
+            assert_eq!(checkpoint::load(&world.pool, "wallets").await.unwrap().position, 0);
             running.stop().await;
+            others.stop().await;
         })
         .await;
     }

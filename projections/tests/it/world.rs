@@ -145,8 +145,20 @@ impl World {
         self.append_text(aggregate, id, event.event_name(), canonical::to_string(event)).await
     }
 
-    /// Appends whatever the text says.
+    /// Appends whatever the text says, in the version that every event began with.
     pub(crate) async fn append_text(&self, aggregate: &str, id: &str, name: &str, payload: String) -> u64 {
+        self.append_version(aggregate, id, name, nsl_schemas::event::VERSION, payload).await
+    }
+
+    /// Appends whatever the text says, in whatever version.
+    pub(crate) async fn append_version(
+        &self,
+        aggregate: &str,
+        id: &str,
+        name: &str,
+        version: &str,
+        payload: String,
+    ) -> u64 {
         let expected_version = {
             let mut versions = self.versions.lock().unwrap();
             let version = versions.entry((aggregate.to_owned(), id.to_owned())).or_default();
@@ -157,7 +169,7 @@ impl World {
         let event = NewEvent {
             event_id: nsl_schemas::ids::event_id(command_id, 0),
             event_type: name.to_owned(),
-            event_version: nsl_schemas::event::VERSION.to_owned(),
+            event_version: version.to_owned(),
             payload,
             metadata: "{}".to_owned(),
         };

@@ -2,6 +2,7 @@
 
 pub(crate) mod message;
 mod rows;
+mod unreadable;
 
 use async_nats::Subscriber;
 use async_nats::jetstream::{self, context::PublishErrorKind};

@@ -5,6 +5,8 @@ mod closed_loop;
 mod commands;
 mod exchange;
 mod group_commit;
+mod log_append;
+mod log_database;
 mod open_wallets;
 mod quiet;
 mod report;
@@ -26,8 +28,6 @@ use crate::workload::Workload;
 #[derive(Parser)]
 #[command(name = "nsl-load", version)]
 struct Arguments {
-    #[command(flatten)]
-    system: System,
     #[command(subcommand)]
     command: Command,
 }
@@ -61,29 +61,60 @@ struct System {
 #[derive(Subcommand)]
 enum Command {
     /// Create the wallets that the benchmark works on, and wait until their keys are born
-    OpenWallets,
+    OpenWallets {
+        #[command(flatten)]
+        system: System,
+    },
     /// Measure commands from publish to result, beside stock cqrs-es and a bare group commit
-    Commands(commands::Arguments),
+    Commands {
+        #[command(flatten)]
+        system: System,
+        #[command(flatten)]
+        arguments: commands::Arguments,
+    },
+    /// Measure appends to the event log, beside other event stores and a bare insert
+    LogAppend(log_append::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let Arguments { system, command } = Arguments::parse();
-    let tenant = Tenant::parse(&system.tenant)?;
-    let seed = std::fs::read_to_string(&system.issuer_seed).context("cannot read the issuer's seed")?;
-    let workload = Workload::new(tenant.clone(), SigningKey::parse_seed(&seed)?)?;
-    let connection =
-        Connection { url: system.nats_url, user: system.nats_user, password: system.nats_password };
-    let exchange = Arc::new(Exchange::connect(&connection, &tenant).await?);
-    let database = sqlx::PgPool::connect(&system.database_url).await.context("cannot reach the database")?;
-    match command {
-        Command::OpenWallets => open_wallets::run(&workload, exchange, &database).await?,
-        Command::Commands(arguments) => {
+    match Arguments::parse().command {
+        Command::OpenWallets { system } => {
+            let Connected { workload, exchange, database } = Connected::new(&system).await?;
+            open_wallets::run(&workload, exchange, &database).await?;
+        }
+        Command::Commands { system, arguments } => {
+            let Connected { workload, exchange, database } = Connected::new(&system).await?;
             let genesis = std::fs::read(&system.genesis).context("cannot read the genesis manifest")?;
             let parts =
                 commands::Parts { workload, exchange, database, database_url: system.database_url, genesis };
             commands::run(&arguments, parts).await?;
         }
+        Command::LogAppend(arguments) => log_append::run(&arguments).await?,
     }
     Ok(())
+}
+
+/// What reaches the running system.
+struct Connected {
+    workload: Workload,
+    exchange: Arc<Exchange>,
+    database: sqlx::PgPool,
+}
+
+impl Connected {
+    async fn new(system: &System) -> anyhow::Result<Self> {
+        let tenant = Tenant::parse(&system.tenant)?;
+        let seed = std::fs::read_to_string(&system.issuer_seed).context("cannot read the issuer's seed")?;
+        let workload = Workload::new(tenant.clone(), SigningKey::parse_seed(&seed)?)?;
+        let connection = Connection {
+            url: system.nats_url.clone(),
+            user: system.nats_user.clone(),
+            password: system.nats_password.clone(),
+        };
+        let exchange = Arc::new(Exchange::connect(&connection, &tenant).await?);
+        let database =
+            sqlx::PgPool::connect(&system.database_url).await.context("cannot reach the database")?;
+        Ok(Self { workload, exchange, database })
+    }
 }

@@ -28,7 +28,7 @@ pub(crate) fn ratio(value: u64, base: u64) -> f64 {
 /// Prints a table's head.
 pub(crate) fn head() {
     println!(
-        "{:>7} {:>9} {:>10} {:>10} {:>9} {:>8} {:>9} {:>8}",
+        "{:>7} {:>9} {:>10} {:>10} {:>9} {:>8} {:>9} {:>8}  peer",
         "clients", "ours 1/s", "p50", "p99", "peer 1/s", "ratio", "limit 1/s", "ratio"
     );
 }
@@ -39,11 +39,11 @@ impl Line {
         if json {
             println!("{}", serde_json::to_string(self)?);
         } else {
-            let Self { clients, ours, p50_us, p99_us, peer_value, limit_value, .. } = self;
-            let (peer, limit) = (self.ratio_to_peer, self.ratio_to_limit);
+            let Self { clients, ours, p50_us, p99_us, peer, peer_value, limit_value, .. } = self;
+            let (ratio_to_peer, limit) = (self.ratio_to_peer, self.ratio_to_limit);
             println!(
-                "{clients:>7} {ours:>9} {p50_us:>7} us {p99_us:>7} us {peer_value:>9} {peer:>7.2}x \
-                 {limit_value:>9} {limit:>7.2}x"
+                "{clients:>7} {ours:>9} {p50_us:>7} us {p99_us:>7} us {peer_value:>9} {ratio_to_peer:>7.2}x \
+                 {limit_value:>9} {limit:>7.2}x  {peer}"
             );
         }
         Ok(())

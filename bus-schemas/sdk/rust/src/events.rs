@@ -11,13 +11,16 @@ use std::time::Duration;
 use async_nats::Subscriber;
 use futures::FutureExt as _;
 use futures::stream::{Stream, StreamExt as _};
+use nsl_schemas::event::{DecodeError, Stored, WireEvent};
 use nsl_schemas::query::{EVENTS_MAX, EventPage, EventsRequest, LoggedEvent, name};
 use nsl_schemas::token::{AggregateId, AggregateType, EventName, Tenant};
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::query::QueryError;
 use crate::{Client, Source};
+
+/// Where the aggregate's type is among the tokens of an event's subject.
+const AGGREGATE_TOKEN: usize = 4;
 
 /// The first position of every log.
 pub const FIRST_POSITION: u64 = 1;
@@ -46,14 +49,23 @@ pub enum Error {
         /// How far the page says it reaches.
         position: u64,
     },
-    /// An event's data is not what its name says.
-    #[error("data of the event at position {position} cannot be read")]
+    /// An event's data is no JSON.
+    #[error("data of the event at position {position} is not JSON")]
     Data {
         /// Which event.
         position: u64,
         /// What is wrong with it.
         #[source]
         source: serde_json::Error,
+    },
+    /// An event's data is not what its name says, or newer than this client: a newer one reads it.
+    #[error("event at position {position} cannot be read")]
+    Event {
+        /// Which event.
+        position: u64,
+        /// What is wrong with it.
+        #[source]
+        source: DecodeError,
     },
     /// No matching event came in time.
     #[error("no such event came within {} ms", limit.as_millis())]
@@ -110,6 +122,8 @@ pub struct PublishedEvent {
     pub id: String,
     /// `ce-type`.
     pub event_type: String,
+    /// The version of its schema.
+    pub schema_version: String,
     /// `ce-time`, RFC 3339.
     pub time: String,
     /// Its number in its aggregate.
@@ -124,16 +138,22 @@ impl PublishedEvent {
         self.subject.rsplit('.').next().unwrap_or_default()
     }
 
-    /// Reads the data as the event enum of its aggregate.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_str(self.data.get())
-            .map_err(|source| Error::Data { position: self.position, source })
+    /// Reads the data as the event enum of its aggregate, in the newest version.
+    pub fn decode<E: WireEvent>(&self) -> Result<E, Error> {
+        let stored = Stored {
+            aggregate_type: self.subject.split('.').nth(AGGREGATE_TOKEN).unwrap_or_default(),
+            event_type: self.name(),
+            event_version: &self.schema_version,
+            payload: self.data.get(),
+        };
+        stored.decode().map_err(|source| Error::Event { position: self.position, source })
     }
 
     fn read(event: LoggedEvent) -> Result<Self, Error> {
-        let LoggedEvent { position, subject, id, event_type, time, version, payload } = event;
+        let LoggedEvent { position, subject, id, event_type, schema_version, time, version, payload } = event;
         let data = RawValue::from_string(payload).map_err(|source| Error::Data { position, source })?;
-        Ok(Self { position, subject, id: id.to_string(), event_type, time, version, data })
+        let id = id.to_string();
+        Ok(Self { position, subject, id, event_type, schema_version, time, version, data })
     }
 }
 

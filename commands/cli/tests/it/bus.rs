@@ -163,7 +163,7 @@ async fn events_are_told_one_a_line_and_end_where_the_log_ends() {
     let event = |position: u64, name: &str| {
         json!({
             "position": position, "subject": format!("nsl.v1.evt.acme.wallet.main.{name}"), "id": Uuid::nil(),
-            "type": name, "time": "2026-11-22T19:00:00Z", "version": 1, "payload": "{\"n\":1}",
+            "type": name, "schema_version": "1.0.0", "time": "2026-11-22T19:00:00Z", "version": 1, "payload": "{\"n\":1}",
         })
     };
     let page = json!({"ok": {

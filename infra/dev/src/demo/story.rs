@@ -188,7 +188,7 @@ async fn count_signed(stage: &Stage, wallet: &BornWallet, tx_hash: &str) -> anyh
     let mut events = stage.client.events_to_head(&filter, 1).await?;
     let mut count = 0;
     while let Some(event) = events.next().await {
-        let payload: serde_json::Value = event?.decode()?;
+        let payload: serde_json::Value = serde_json::from_str(event?.data.get())?;
         count += usize::from(payload["tx_hash"] == tx_hash);
     }
     Ok(count)

@@ -1,4 +1,5 @@
-//! The contract's folder: how it differs from what it shall be, and bringing it there. All of it is generated.
+//! The contract's folder: how it differs from what it shall be, and bringing it there. All of it is generated, but
+//! what was released and the golden samples are not generated again.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -8,6 +9,8 @@ use super::files::Files;
 
 /// The contract has folders of files and no deeper; stops at a cycle of links.
 const DEPTH_MAX: usize = 4;
+/// Folders below it that are only added to, each by a rule of its own.
+const APPEND_ONLY: [&str; 2] = [super::golden::FOLDER, super::compatibility::FOLDER];
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -87,7 +90,7 @@ pub(super) fn write(folder: &Path, files: &Files, differences: &[Difference]) ->
     Ok(())
 }
 
-fn write_file(path: &Path, text: &str) -> std::io::Result<()> {
+pub(super) fn write_file(path: &Path, text: &str) -> std::io::Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
@@ -104,6 +107,9 @@ fn collect(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<String>) -
     for entry in entries {
         let entry = entry.map_err(failed)?;
         let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if APPEND_ONLY.contains(&path.as_str()) {
+            continue;
+        }
         if !entry.file_type().map_err(failed)?.is_dir() {
             found.push(path);
         } else if depth > 0 {

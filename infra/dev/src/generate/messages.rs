@@ -7,9 +7,12 @@ use nsl_schemas::job::{EnclaveJob, SubmitJob};
 use nsl_schemas::outcome::SignedOutcome;
 use nsl_schemas::price::{Observation, PriceMessage};
 use nsl_schemas::result::{CommandResult, Refusal};
-use nsl_schemas::schema::{Described, accepted, published};
+use nsl_schemas::schema::{DescribedCommand, DescribedEvent, accepted, published};
 use nsl_schemas::{command, query};
 use serde_json::{Value, json};
+
+/// The keyword that lists an event's versions, oldest first; the schema is the last one's.
+pub(super) const VERSIONS: &str = "x-versions";
 
 /// What a message is on the bus; documents are parts of messages, or files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,12 +66,11 @@ impl Kind {
 
 /// Every message: commands, events and questions as their enums declare them, and the others.
 pub(super) fn all() -> Vec<Message> {
-    let commands = command::schemas().into_iter().map(|Described { aggregate, name, summary, schema }| {
-        message(Kind::Command { aggregate, verb: name }, summary, schema)
-    });
-    let events = event::schemas().into_iter().map(|Described { aggregate, name, summary, schema }| {
-        message(Kind::Event { aggregate, event: name }, summary, schema)
-    });
+    let commands =
+        command::schemas().into_iter().map(|DescribedCommand { aggregate, verb, summary, schema }| {
+            message(Kind::Command { aggregate, verb }, summary, schema)
+        });
+    let events = event::schemas().into_iter().map(described_event);
     let mut messages: Vec<Message> = commands.chain(events).collect();
     for question in query::schemas() {
         let name = question.name;
@@ -79,6 +81,16 @@ pub(super) fn all() -> Vec<Message> {
     messages.extend(answers_jobs_and_prices());
     messages.extend(documents());
     messages
+}
+
+/// An event's schema is that of its newest version, and names every version that the stream may hold.
+fn described_event(event: DescribedEvent) -> Message {
+    let DescribedEvent { event_type, summary, schema } = event;
+    let mut schema: Value = schema.into();
+    if let Value::Object(members) = &mut schema {
+        members.insert(VERSIONS.to_owned(), event_type.versions().collect());
+    }
+    message(Kind::Event { aggregate: event_type.aggregate, event: event_type.name }, summary, schema)
 }
 
 fn answers_jobs_and_prices() -> [Message; 6] {

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use nsl_schemas::authority::{GenesisManifest, GrantChain, Signed};
 use nsl_schemas::command::{Command, authority, price_feed, wallet, worker};
 use nsl_schemas::envelope::SignedCommand;
-use nsl_schemas::event;
+use nsl_schemas::event::{self, WireEvent as _};
 use nsl_schemas::job::{ENCLAVE_KINDS, SUBMIT_KIND};
 use nsl_schemas::outcome::SignedOutcome;
 use nsl_schemas::subject::CommandSubject;
@@ -46,11 +46,11 @@ fn the_same_types_give_the_same_bytes() {
 #[test]
 fn every_verb_and_event_has_a_schema_and_a_channel() {
     let verbs = [
-        ("authority", authority::AuthorityCommand::VERBS, event::authority::AuthorityEvent::NAMES),
-        ("price-feed", price_feed::PriceFeedCommand::VERBS, event::price_feed::PriceFeedEvent::NAMES),
-        ("rejection", &[], &[event::rejection::NAME]),
-        ("wallet", wallet::WalletCommand::VERBS, event::wallet::WalletEvent::NAMES),
-        ("worker", worker::WorkerCommand::VERBS, event::worker::WorkerEvent::NAMES),
+        ("authority", authority::AuthorityCommand::VERBS, event::authority::AuthorityEvent::TYPES),
+        ("price-feed", price_feed::PriceFeedCommand::VERBS, event::price_feed::PriceFeedEvent::TYPES),
+        ("rejection", &[], event::rejection::CommandRejected::TYPES),
+        ("wallet", wallet::WalletCommand::VERBS, event::wallet::WalletEvent::TYPES),
+        ("worker", worker::WorkerCommand::VERBS, event::worker::WorkerEvent::TYPES),
     ];
     for aggregate in Command::AGGREGATES {
         assert!(verbs.iter().any(|(known, ..)| known == aggregate), "{aggregate}");
@@ -59,7 +59,7 @@ fn every_verb_and_event_has_a_schema_and_a_channel() {
     let asyncapi = document(&files, "asyncapi.json");
     for (aggregate, verbs, events) in verbs {
         let commands = verbs.iter().map(|verb| format!("command.{aggregate}.{verb}"));
-        let events = events.iter().map(|event| format!("event.{aggregate}.{event}"));
+        let events = events.iter().map(|event| format!("event.{aggregate}.{}", event.name));
         for name in commands.chain(events) {
             let schema = document(&files, &format!("schemas/{name}.json"));
             assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::persist::{PersistedEventRepository, PersistedEventStore};
 use cqrs_es::{Aggregate, AggregateError, CqrsFramework, DomainEvent, EventStore as _};
-use nsl_event_store::{CommandContext, EventStore, Fence, Filter};
+use nsl_event_store::{CommandContext, EventStore, Fence, Filter, GroupCommit};
+use nsl_schemas::event::{DecodeError, EventType, Stored, WireEvent};
 use postgres_es::PostgresEventRepository;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -24,8 +25,22 @@ impl DomainEvent for Deposited {
     }
 
     fn event_version(&self) -> String {
-        "1".into()
+        TYPE.version.into()
     }
+}
+
+const TYPE: EventType = EventType::first("account", "deposited");
+
+impl WireEvent for Deposited {
+    const TYPES: &'static [EventType] = &[TYPE];
+
+    fn event_type(&self) -> &'static EventType {
+        &TYPE
+    }
+}
+
+fn decode(stored: Stored<'_>) -> Result<Deposited, DecodeError> {
+    stored.decode()
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -77,7 +92,8 @@ async fn deposit(
     aggregate_id: &str,
     amounts: &[i64],
 ) -> Result<(), AggregateError<std::convert::Infallible>> {
-    let events = PersistedEventStore::<_, Account>::new_event_store(store.repository(context));
+    let repository = GroupCommit::start(store.clone()).repository(context);
+    let events = PersistedEventStore::<_, Account>::new_event_store(repository);
     let metadata = HashMap::from([("trace".to_owned(), "1".to_owned())]);
     CqrsFramework::new(events, vec![], ())
         .execute_with_metadata(aggregate_id, amounts.to_vec(), metadata)
@@ -95,7 +111,7 @@ async fn a_stock_postgres_es_repository_loads_our_streams() {
 
         let pool = sqlx::PgPool::connect(&database.url()).await.unwrap();
         let stock = PostgresEventRepository::new(pool);
-        let ours = store.repository(context(fence));
+        let ours = GroupCommit::start(store.clone()).repository(context(fence));
         for aggregate_id in ["acme.one", "acme.two"] {
             assert_eq!(
                 stock.get_events::<Account>(aggregate_id).await.unwrap(),
@@ -108,7 +124,7 @@ async fn a_stock_postgres_es_repository_loads_our_streams() {
         );
         let stock = PersistedEventStore::<_, Account>::new_event_store(stock);
         let loaded = stock.load_aggregate("acme.one").await.unwrap();
-        let (account, version) = store.load_aggregate::<Account>("acme.one", &[]).await.unwrap();
+        let (account, version) = store.load_aggregate::<Account>("acme.one", decode).await.unwrap();
         assert_eq!(account.balance, 100);
         assert_eq!((&loaded.aggregate, loaded.current_sequence as u64), (&account, version));
 
@@ -124,7 +140,7 @@ async fn a_conflict_is_an_optimistic_lock_and_a_repeat_is_not() {
         let store = database.store().await;
         let fence = take(&store, 1).await;
         let first = context(fence);
-        let repository = store.repository(first.clone());
+        let repository = GroupCommit::start(store.clone()).repository(first.clone());
         let events = PersistedEventStore::<_, Account>::new_event_store(repository);
         let stale = events.load_aggregate("acme.one").await.unwrap();
         deposit(&store, context(fence), "acme.one", &[1]).await.unwrap();
@@ -145,8 +161,10 @@ async fn snapshots_and_commands_without_events_are_refused() {
     with_log(async |database| {
         let store = database.store().await;
         let fence = take(&store, 1).await;
-        let snapshots =
-            PersistedEventStore::<_, Account>::new_snapshot_store(store.repository(context(fence)), 1);
+        let snapshots = PersistedEventStore::<_, Account>::new_snapshot_store(
+            GroupCommit::start(store.clone()).repository(context(fence)),
+            1,
+        );
         let refused =
             CqrsFramework::new(snapshots, vec![], ()).execute("acme.one", vec![5]).await.unwrap_err();
         assert!(refused.to_string().contains("snapshots are refused"), "{refused}");
@@ -165,7 +183,7 @@ async fn a_replay_is_in_position_order_and_reports_a_failing_database() {
         for (aggregate_id, amount) in [("acme.one", 1), ("acme.two", 2), ("acme.one", 3)] {
             deposit(&store, context(fence), aggregate_id, &[amount]).await.unwrap();
         }
-        let repository = store.repository(context(fence));
+        let repository = GroupCommit::start(store.clone()).repository(context(fence));
         let mut amounts = Vec::new();
         let mut replay = repository.stream_all_events::<Account>().await.unwrap();
         while let Some(event) = replay.next::<Account>(&[]).await {

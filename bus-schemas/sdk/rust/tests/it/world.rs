@@ -144,6 +144,7 @@ impl World {
             subject: format!("nsl.v1.evt.{}.wallet.{id}.{name}", self.tenant),
             id: Uuid::now_v7(),
             event_type: name.to_owned(),
+            schema_version: "1.0.0".into(),
             time: "2026-11-22T19:00:00Z".into(),
             version: 1,
             payload: data.to_string(),

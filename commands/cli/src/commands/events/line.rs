@@ -13,20 +13,21 @@ struct Line<'a> {
     id: &'a str,
     #[serde(rename = "type")]
     event_type: &'a str,
+    schema_version: &'a str,
     time: &'a str,
     version: u64,
     data: &'a RawValue,
 }
 
 pub(super) fn json(event: &PublishedEvent) -> Result<String, std::io::Error> {
-    let PublishedEvent { position, subject, id, event_type, time, version, data } = event;
-    let (position, version) = (*position, *version);
-    let line = Line { reason: "event", position, subject, id, event_type, time, version, data };
+    let PublishedEvent { position, subject, id, event_type, schema_version, time, version, data } = event;
+    let (position, version, reason) = (*position, *version, "event");
+    let line = Line { reason, position, subject, id, event_type, schema_version, time, version, data };
     Ok(serde_json::to_string(&line)?)
 }
 
 pub(super) fn human(event: &PublishedEvent) -> String {
-    let PublishedEvent { position, subject, id: _, event_type: _, time, version: _, data: _ } = event;
+    let PublishedEvent { position, subject, time, .. } = event;
     let what = subject.strip_prefix("nsl.v1.evt.").unwrap_or(subject);
     format!("{position:>8}  {time}  {what}")
 }
@@ -43,6 +44,7 @@ mod tests {
             subject: "nsl.v1.evt.acme.wallet.main.key-created".into(),
             id: "i".into(),
             event_type: "t".into(),
+            schema_version: "1.0.0".into(),
             time: "2026-11-22T19:00:00Z".into(),
             version: 1,
             data,

@@ -113,6 +113,7 @@ mod tests {
             subject: format!("nsl.v1.evt.acme.{aggregate}.key-created"),
             id: "i".into(),
             event_type: "t".into(),
+            schema_version: "1.0.0".into(),
             time: "2026-11-22T19:00:00Z".into(),
             version,
             data: serde_json::value::RawValue::NULL.to_owned(),

@@ -4,6 +4,7 @@ use nsl_schemas::envelope::{
     HEADER_COMMAND_ID, HEADER_EXPIRES_AT_MS, HEADER_ISSUED_AT_MS, HEADER_ISSUER, HEADER_SIGNATURE,
     HEADER_TRACEPARENT,
 };
+use nsl_schemas::event::HEADER_SCHEMA_VERSION;
 use serde_json::{Value, json};
 
 /// Name of the command headers' schema.
@@ -12,6 +13,7 @@ pub(super) const COMMAND: &str = "command-headers";
 pub(super) const EVENT: &str = "event-headers";
 
 const UUID: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+const VERSION: &str = "^[0-9]+\\.[0-9]+\\.[0-9]+$";
 const DECIMAL: &str = "^(0|[1-9][0-9]*)$";
 const TRACEPARENT: &str = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$";
 
@@ -57,6 +59,7 @@ fn event() -> Value {
             "ce-subject": { "type": "string", "description": "The aggregate's id." },
             "ce-nslposition": text(DECIMAL, "Its position in the log, which is the stream's sequence."),
             "ce-nslversion": text(DECIMAL, "Its number within its aggregate, from 1."),
+            HEADER_SCHEMA_VERSION: text(VERSION, "The version of the event's schema; 1.0.0 where it is absent."),
             "Content-Type": { "const": "application/json" },
             HEADER_TRACEPARENT: text(TRACEPARENT, "W3C trace context of the command."),
         },

@@ -37,7 +37,7 @@ pub(super) fn document() -> Value {
     })
 }
 
-pub(super) fn manifest() -> Signed<GenesisManifest> {
+pub(in super::super) fn manifest() -> Signed<GenesisManifest> {
     let quorum = SigningKey::from_seed(&QUORUM_SEED);
     let manifest = GenesisManifest {
         log_origin: "nsl.example/vectors".to_owned(),
@@ -55,7 +55,7 @@ pub(super) fn manifest() -> Signed<GenesisManifest> {
     Signed::sign(manifest, &[&quorum])
 }
 
-fn chain(manifest: &GenesisManifest) -> GrantChain {
+pub(in super::super) fn chain(manifest: &GenesisManifest) -> GrantChain {
     let (quorum, root) = (SigningKey::from_seed(&QUORUM_SEED), SigningKey::from_seed(&ROOT_SEED));
     let genesis_sha256 = manifest.sha256();
     let tenant_root =

@@ -2,13 +2,13 @@
 //!
 //! Everything follows from seeds that are written down here: Ed25519 signatures are deterministic, so the files are.
 
-mod authority;
+pub(super) mod authority;
 mod canonical_json;
 mod commands;
 mod ids;
 mod outcomes;
 mod policy_change;
-mod transfers;
+pub(super) mod transfers;
 
 use nsl_schemas::authority::{Quorum, Signed, Statement};
 use nsl_schemas::envelope::statement_bytes;
@@ -28,17 +28,17 @@ const WORKER_SEED: [u8; 32] = [4; 32];
 const OWNER_SEED: [u8; 32] = [5; 32];
 
 /// 2026-01-01T00:00:00Z, when everything here was issued.
-const ISSUED_AT_MS: u64 = 1_767_225_600_000;
+pub(super) const ISSUED_AT_MS: u64 = 1_767_225_600_000;
 /// Five minutes later.
 const EXPIRES_AT_MS: u64 = ISSUED_AT_MS + 300_000;
 
 /// A UUID of version 7 at [`ISSUED_AT_MS`].
-const COMMAND_ID: Uuid = Uuid::from_u128(0x019b_76da_a800_7000_8000_0000_0000_0001);
+pub(super) const COMMAND_ID: Uuid = Uuid::from_u128(0x019b_76da_a800_7000_8000_0000_0000_0001);
 
-const NETWORK_MAGIC: u32 = 860_833_102;
-const GAS: &str = "0xd2a4cff31913016155e38e474a2c06d08be276cf";
+pub(super) const NETWORK_MAGIC: u32 = 860_833_102;
+pub(super) const GAS: &str = "0xd2a4cff31913016155e38e474a2c06d08be276cf";
 /// The zero script hash as an address: whom it pays, nobody can.
-const RECIPIENT: &str = "NKuyBkoGdZZSLyPbJEetheRhMjeznFZszf";
+pub(super) const RECIPIENT: &str = "NKuyBkoGdZZSLyPbJEetheRhMjeznFZszf";
 
 /// Every file's name and document.
 pub(super) fn all() -> [(&'static str, Value); 7] {
@@ -77,7 +77,7 @@ fn tenant() -> Tenant {
     Tenant::parse("acme").expect("four lower-case letters are a token")
 }
 
-fn policy() -> Policy {
+pub(super) fn policy() -> Policy {
     Policy {
         owners: Quorum { threshold: 1, keys: vec![SigningKey::from_seed(&OWNER_SEED).public()] },
         network_magic: NETWORK_MAGIC,
@@ -87,7 +87,7 @@ fn policy() -> Policy {
     }
 }
 
-fn transfer() -> command::wallet::RequestTransfer {
+pub(super) fn transfer() -> command::wallet::RequestTransfer {
     command::wallet::RequestTransfer {
         network_magic: NETWORK_MAGIC,
         asset: GAS.to_owned(),

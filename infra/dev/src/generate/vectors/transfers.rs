@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{COMMAND_ID, NETWORK_MAGIC, transfer};
 
 /// The P-256 base point, compressed: a public key whose private key, 1, everybody knows.
-pub(super) const PUBLIC_KEY: &str = "036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296";
+pub(in super::super) const PUBLIC_KEY: &str =
+    "036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296";
 
 pub(super) fn document() -> Value {
     let unsigned = unsigned();
@@ -26,7 +27,7 @@ pub(super) fn document() -> Value {
 }
 
 /// The transaction of the command `commands.json` requests.
-pub(super) fn unsigned() -> UnsignedTransaction {
+pub(in super::super) fn unsigned() -> UnsignedTransaction {
     transaction::transfer(COMMAND_ID, PUBLIC_KEY, &transfer())
         .expect("the transfer of this folder has a valid key, asset, address and fees")
 }
