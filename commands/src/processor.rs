@@ -279,11 +279,7 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
 
     /// Brings every addressed aggregate's newest state into the batch: as the batch before it leaves it, as it is in
     /// memory, or from the log. Names those whose streams cannot be read.
-    async fn load(
-        &mut self,
-        chunk: &[Waiting<D>],
-        commands: &[Command],
-    ) -> Result<Unreadable, Unavailable> {
+    async fn load(&mut self, chunk: &[Waiting<D>], commands: &[Command]) -> Result<Unreadable, Unavailable> {
         let mut missing = Vec::new();
         let mut asked = HashSet::new();
         for (waiting, command) in chunk.iter().zip(commands) {

@@ -16,10 +16,7 @@ use crate::ports::{Delivery, Log, Outbox};
 
 impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
     /// Takes in what became of the batch that was being committed.
-    pub(super) async fn settle(
-        &mut self,
-        outcome: Result<Appended, AppendError>,
-    ) -> Result<(), Unavailable> {
+    pub(super) async fn settle(&mut self, outcome: Result<Appended, AppendError>) -> Result<(), Unavailable> {
         let Some(commit) = self.committing.take() else { return Ok(()) };
         let mut batch = commit.batch;
         match outcome {
@@ -52,8 +49,7 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         self.isolated = self.isolated.saturating_sub(batch.taken.len());
         let elapsed = batch.started.elapsed().as_secs_f64();
         self.parts.metrics.commit_seconds.with_label_values::<&str>(&[]).observe(elapsed);
-        let follows =
-            batch.states.keys().any(|key| Directory::FOLLOWED.contains(&key.aggregate_type));
+        let follows = batch.states.keys().any(|key| Directory::FOLLOWED.contains(&key.aggregate_type));
         for (key, leased) in batch.states {
             let before = self.cache.peek(&key).map_or(leased.state.version, |known| known.state.version);
             self.parts.log.keep(&key, &leased.state, before);

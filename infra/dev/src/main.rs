@@ -23,6 +23,7 @@ mod runner_record;
 mod services;
 mod status;
 mod supervisor;
+mod tenant;
 mod test;
 mod up;
 mod venues;
@@ -51,6 +52,8 @@ enum Command {
     Demo,
     /// Pay GAS from the private chain's genesis account to an address
     Fund(demo::fund::Arguments),
+    /// Give a further tenant its account, keys and context on the running site
+    Tenant(tenant::Arguments),
     /// Stop everything; all data stays
     Down,
     /// Remove all data of the local site
@@ -94,6 +97,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Up(arguments) => up::run(&layout()?, arguments)?,
         Command::Demo => demo::run(&layout()?)?,
         Command::Fund(arguments) => demo::fund::run(&layout()?, arguments)?,
+        Command::Tenant(arguments) => tenant::run(&layout()?, arguments)?,
         Command::Down => down::run(&layout()?)?,
         Command::Reset(arguments) => reset::run(&layout()?, arguments)?,
         Command::Status => status::run(&layout()?)?,
