@@ -39,7 +39,7 @@ pub(super) async fn try_all(system: &System, document: &Document) -> Tried {
 /// Every table of ours; of the partitions, which have no rights of their own, the first stands for all.
 const TABLES: &str =
     "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname IN ('public', 'read', 'reactor')
+     WHERE c.relkind IN ('r', 'p', 'v', 'm') AND (n.nspname IN ('public', 'reactor') OR n.nspname LIKE 'read%')
        AND (NOT c.relispartition OR c.relname LIKE '%_p0000000000000000001')";
 /// Every function of ours.
 const FUNCTIONS: &str = "SELECT proname::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace";
