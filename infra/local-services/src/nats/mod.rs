@@ -1,12 +1,14 @@
 //! A private nats-server with JetStream on disk: one user per process that speaks on it, one account per tenant.
 
 mod accounts;
+mod configured;
 mod login;
 mod users;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub(crate) use configured::configured_at;
 pub(crate) use login::is_let_in;
 use serde_json::json;
 

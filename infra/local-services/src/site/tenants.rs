@@ -94,16 +94,22 @@ pub(super) fn take_up(directory: &SiteDirectory, endpoint: &NatsEndpoint, tenant
     let record = read_bounded(&directory.process_record(nats::PROCESS))?;
     let running = record.and_then(|text| Identity::from_json(&text)).filter(Identity::is_alive);
     let Some(id) = running.and_then(|identity| i32::try_from(identity.id).ok()) else { return Ok(()) };
-    let reload = || kill(Pid::from_raw(id), Signal::SIGHUP).map_err(Error::Reload);
-    reload()?;
     let (user, deadline) = (NatsEndpoint::tenant_user(tenant), Instant::now() + TAKE_UP_TIMEOUT);
-    while !nats::is_let_in(endpoint, &user).unwrap_or(false) {
-        if Instant::now() >= deadline {
-            return Err(Error::TenantNotTakenUp { name: tenant.to_owned() });
+    let wait_until = |is_done: &dyn Fn() -> bool| {
+        while !is_done() {
+            if Instant::now() >= deadline {
+                return Err(Error::TenantNotTakenUp { name: tenant.to_owned() });
+            }
+            std::thread::sleep(POLL_INTERVAL);
         }
-        std::thread::sleep(POLL_INTERVAL);
+        Ok(())
+    };
+    for _ in 0..2 {
+        let before = nats::configured_at(endpoint).ok();
+        kill(Pid::from_raw(id), Signal::SIGHUP).map_err(Error::Reload)?;
+        wait_until(&|| nats::configured_at(endpoint).is_ok_and(|now| before.as_ref() != Some(&now)))?;
     }
-    reload()
+    wait_until(&|| nats::is_let_in(endpoint, &user).unwrap_or(false))
 }
 
 /// The name becomes part of subjects, of an account and of file names.
