@@ -65,6 +65,7 @@ error_codes! {
     COMMAND_EXPIRED = "command_expired", Rejected;
     COMMAND_FROM_FUTURE = "command_from_future", Rejected;
     RATE_LIMITED = "rate_limited", Unavailable;
+    QUOTA_EXCEEDED = "quota_exceeded", Unavailable;
     UNAVAILABLE = "unavailable", Unavailable;
     EVENT_FROM_FUTURE = "event_from_future", Unavailable;
     AGGREGATE_UNREADABLE = "aggregate_unreadable", Unavailable;

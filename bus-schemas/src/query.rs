@@ -5,10 +5,13 @@ use uuid::Uuid;
 
 use crate::number::{Amount, Datoshi, PriceE8};
 use crate::policy::Policy;
-use crate::token::{AggregateId, Pair, Venue};
+use crate::token::{AggregateId, AggregateType, EventName, Pair, Tenant, Venue};
 
 /// Most rows of one answer.
 pub const ROWS_MAX: u32 = 100;
+
+/// Most events of one page of the log.
+pub const EVENTS_MAX: u32 = 500;
 
 /// Declares the questions, each with what is asked and what is answered.
 macro_rules! questions {
@@ -46,6 +49,9 @@ questions! {
     PRICE = "price", ById => Price;
     /// The latest prices.
     PRICES = "prices", PageRequest => Page<Price>;
+    /// A page of the log. A tenant is answered with its own events; the tenant `system` is the operators' and is
+    /// answered with everybody's.
+    EVENTS = "events", EventsRequest => EventPage;
     /// How far the read models are; whatever the question holds is not looked at.
     PROJECTIONS = "projections", serde_json::Value => Page<ProjectionStatus>;
     /// Fees and last block for a transfer.
@@ -104,6 +110,72 @@ pub struct Page<T> {
     /// Where the next page begins; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+}
+
+/// Asks for the events after a position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct EventsRequest {
+    /// 0 begins with the log.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
+    pub after: u64,
+    /// 1 to [`EVENTS_MAX`]; a page with large events has fewer.
+    pub limit: u32,
+    /// Only this tenant's; of another tenant only operators may ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Tenant>,
+    /// Only of this aggregate type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregate: Option<AggregateType>,
+    /// Only of the aggregate with this id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<AggregateId>,
+    /// Only of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<EventName>,
+}
+
+/// A stretch of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct EventPage {
+    /// The matching events in position order.
+    pub data: Vec<LoggedEvent>,
+    /// How far the page reaches: it has every matching event from the asked position to this one. The next page is
+    /// asked for after it.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
+    pub position: u64,
+    /// The position of the log's last event when the page was read.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
+    pub head: u64,
+}
+
+/// An event of the log, with the attributes of the CloudEvent that it is published as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LoggedEvent {
+    /// Its place in the log.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
+    pub position: u64,
+    /// `nsl.v1.evt.<tenant>.<aggregate>.<id>.<event>`.
+    pub subject: String,
+    /// `ce-id`.
+    pub id: Uuid,
+    /// `ce-type`.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// The version of its schema.
+    pub schema_version: String,
+    /// `ce-time`, RFC 3339.
+    pub time: String,
+    /// Its number in its aggregate.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
+    pub version: u64,
+    /// The payload as the log holds it, byte for byte: JSON text, which is what its hash covers.
+    pub payload: String,
 }
 
 /// A wallet as the read model shows it.

@@ -109,10 +109,10 @@ pub fn refusal(tenant: &Tenant, command_id: Uuid) -> String {
     format!("nsl.v1.ref.{tenant}.{command_id}")
 }
 
-/// `nsl.v1.ref.seq.<sequence>`: the refusal of a message whose command id cannot be read, by the stream sequence that
+/// `nsl.v1.ref.<tenant>.<sequence>`: the refusal of a message whose command id cannot be read, by the stream sequence that
 /// its publish acknowledgement named.
-pub fn refusal_by_sequence(sequence: u64) -> String {
-    format!("nsl.v1.ref.seq.{sequence}")
+pub fn refusal_by_sequence(tenant: &Tenant, sequence: u64) -> String {
+    format!("nsl.v1.ref.{tenant}.{sequence}")
 }
 
 /// `nsl.v1.evt.<tenant>.<aggregate>.<id>.<event>`: a published event.

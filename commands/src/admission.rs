@@ -1,49 +1,36 @@
-//! The steps between signature and decision that need no log: authorisation, expiry, rate, typed payload (D5's order).
+//! The steps between signature and decision that need no log: authorisation, expiry, limits, typed payload (D5's order).
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use cqrs_es::Aggregate as _;
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use nsl_domain::authority::Authority;
 use nsl_domain::decision::Genesis;
 use nsl_schemas::authority::Quorum;
 use nsl_schemas::command::Command;
 use nsl_schemas::command::authority::AuthorityCommand;
 use nsl_schemas::errors;
-use nsl_schemas::token::Tenant;
 
 use crate::directory::Directory;
 use crate::intake::{Incoming, Refused};
-
-/// Tenants whose rate is remembered; beyond it, those that have been quiet are forgotten.
-const TENANTS_MAX: usize = 10_000;
+use crate::limits::Limits;
 
 /// Judges commands before they are decided.
 pub struct Admission {
     genesis: Arc<Genesis>,
-    tenants: DefaultKeyedRateLimiter<Tenant>,
-    clock: DefaultClock,
+    limits: Limits,
 }
 
 impl Admission {
-    /// Allows each tenant so many commands a second, in bursts of as many.
-    pub fn new(genesis: Arc<Genesis>, tenant_commands_per_second: NonZeroU32) -> Self {
-        let quota = Quota::per_second(tenant_commands_per_second);
-        Self { genesis, tenants: RateLimiter::keyed(quota), clock: DefaultClock::default() }
+    /// Admits what the manifest's authorities allow, within the limits.
+    pub fn new(genesis: Arc<Genesis>, limits: Limits) -> Self {
+        Self { genesis, limits }
     }
 
     /// The typed command, or the first no.
-    pub fn judge(
-        &self,
-        incoming: &Incoming,
-        directory: &Directory,
-        now_ms: u64,
-    ) -> Result<Command, Refused> {
+    pub fn judge(&self, incoming: &Incoming, directory: &Directory, now_ms: u64) -> Result<Command, Refused> {
         self.authorise(incoming, directory, now_ms)?;
         incoming.check_times(now_ms)?;
-        self.check_rate(incoming)?;
+        self.check_limits(incoming)?;
         incoming.command()
     }
 
@@ -85,14 +72,12 @@ impl Admission {
         }
     }
 
-    fn check_rate(&self, incoming: &Incoming) -> Result<(), Refused> {
-        if self.tenants.len() > TENANTS_MAX {
-            self.tenants.retain_recent();
-        }
-        let Err(not_until) = self.tenants.check_key(&incoming.subject.tenant) else { return Ok(()) };
-        let wait = not_until.wait_time_from(self.clock.now());
-        let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-        let refused = incoming.refuse(errors::RATE_LIMITED, "the tenant's rate is used up");
-        Err(Refused { retry_after_ms: Some(retry_after_ms), ..refused })
+    /// After authorisation: whoever has no grant uses up nobody's.
+    fn check_limits(&self, incoming: &Incoming) -> Result<(), Refused> {
+        let (tenant, issuer) = (&incoming.subject.tenant, &incoming.signed.envelope.issuer);
+        self.limits.take(tenant, issuer, incoming.signed.payload.len()).map_err(|exceeded| Refused {
+            retry_after_ms: Some(exceeded.retry_after_ms),
+            ..incoming.refuse(exceeded.code, exceeded.what)
+        })
     }
 }

@@ -53,7 +53,7 @@ impl Outbox for Answers {
     async fn refusal(&self, tenant: &Tenant, refused: &Refused, sequence: u64) {
         let subject = match refused.command_id {
             Some(command_id) => subject::refusal(tenant, command_id),
-            None => subject::refusal_by_sequence(sequence),
+            None => subject::refusal_by_sequence(tenant, sequence),
         };
         self.publish(subject, &refused.to_wire()).await;
     }

@@ -76,12 +76,7 @@ impl<D> Batch<D> {
     }
 
     /// Decides one command and adds it. Its aggregate's state must be here, under the command's own lease.
-    pub(crate) async fn decide(
-        &mut self,
-        taken: Taken<D>,
-        command: Command,
-        known: &Known<'_>,
-    ) {
+    pub(crate) async fn decide(&mut self, taken: Taken<D>, command: Command, known: &Known<'_>) {
         let key = stream_key(&taken.incoming, &command);
         let leased =
             self.states.get(&key).expect("the processor loads every addressed aggregate before it decides");

@@ -13,6 +13,7 @@ mod failpoints;
 mod follower;
 mod genesis;
 pub mod intake;
+pub mod limits;
 pub mod metrics;
 mod partitions;
 pub mod ports;
@@ -21,5 +22,5 @@ mod reactor;
 mod service;
 mod tenure;
 
-pub use config::Config;
+pub use config::{Config, LimitsConfig, OwnLimits, TenantLimits};
 pub use service::run;

@@ -94,4 +94,3 @@ impl Log for EventStore {
         self.reader().read(after_position, limit, filter).await
     }
 }
-

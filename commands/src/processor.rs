@@ -200,9 +200,12 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
 
     /// Decides what waits, as far as the next batch has room.
     async fn gather(&mut self) -> Result<(), Unavailable> {
-        while let chunk = self.next_chunk()
-            && !chunk.is_empty()
-        {
+        loop {
+            self.release_copies();
+            let chunk = self.next_chunk();
+            if chunk.is_empty() {
+                return Ok(());
+            }
             let now_ms = (self.parts.clock)();
             let admitted = self.admit_and_load(chunk, now_ms).await?;
             failpoints::PROCESSOR_ADMITTED.reach();
@@ -211,9 +214,7 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
                 let known = Known { genesis, directory, signing_ms: *signing_ms, now_ms };
                 self.gathered.decide(taken, command, &known).await;
             }
-            self.release_copies();
         }
-        Ok(())
     }
 
     /// The first commands of the backlog for which the next batch has room. Copies of commands under way are set aside.
@@ -228,24 +229,38 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         if room == 0 || self.backlog.is_empty() {
             return Vec::new();
         }
-        let mut under_way: HashSet<Uuid> = self.under_way().collect();
+        let under_way: HashSet<Uuid> = self.under_way().collect();
         let mut bytes: usize = self.gathered.taken.iter().map(payload_bytes).sum();
         let mut chunk = Vec::with_capacity(room.min(self.backlog.len()));
         while chunk.len() < room && bytes < BATCH_PAYLOAD_BYTES_MAX {
             let Some(waiting) = self.backlog.pop_front() else { break };
-            // Commands of a partition that was lost meanwhile are its new owner's to answer, refusals too. Where that is
-            // this processor again, its newer copies must not be set aside for one that is left out.
-            if !waiting.taken.message.is_held() {
-                continue;
-            }
-            if under_way.insert(waiting.taken.command_id()) {
+            if under_way.contains(&waiting.taken.command_id()) {
+                self.copies.push(waiting.taken);
+            } else {
                 bytes += payload_bytes(&waiting.taken);
                 chunk.push(waiting);
-            } else {
-                self.copies.push(waiting.taken);
             }
         }
         chunk
+    }
+
+    /// Copies of what is no longer under way are judged for themselves: mostly their receipt speaks.
+    fn release_copies(&mut self) {
+        if self.copies.is_empty() {
+            return;
+        }
+        let under_way: HashSet<_> = self.under_way().collect();
+        let (kept, free): (Vec<_>, Vec<_>) = std::mem::take(&mut self.copies)
+            .into_iter()
+            .partition(|copy| under_way.contains(&copy.command_id()));
+        self.copies = kept;
+        if free.is_empty() {
+            return;
+        }
+        self.backlog.extend(free.into_iter().map(|taken| Waiting { taken, may_be_known: true }));
+        // A copy may stand for a command that was lost with an earlier lease: then nothing that came after it may
+        // overtake it.
+        self.backlog.make_contiguous().sort_by_key(|waiting| waiting.taken.sequence);
     }
 
     fn under_way(&self) -> impl Iterator<Item = Uuid> {

@@ -16,6 +16,7 @@ use crate::answers::Answers;
 use crate::config::Config;
 use crate::consumer::Intake;
 use crate::directory::Directory;
+use crate::limits::Limits;
 use crate::metrics::CommandMetrics;
 use crate::partitions::Partitions;
 use crate::processor::{Parts, Processor};
@@ -134,7 +135,7 @@ async fn spawn_reactor(
     // The connection is the service's; address and credentials of the options are not looked at.
     let options = nsl_client::Options::new("nsl-commands", Tenant::system()).issued_by(issuer);
     let client = nsl_client::Client::over(bus.client().clone(), options);
-    let memory: sqlx::postgres::PgConnectOptions = context.config.log.owner_url.expose().parse()?;
+    let memory: sqlx::postgres::PgConnectOptions = context.config.reactor.url.expose().parse()?;
     let pool = sqlx::postgres::PgPoolOptions::new()
         .max_connections(REACTOR_CONNECTIONS)
         // What a crash takes from the memory is made again from the log, so its commits need not wait for the disk,
@@ -168,6 +169,7 @@ fn spawn_processor(
     metrics: CommandMetrics,
 ) {
     let config = &context.config.processor;
+    let limits = Limits::new(context.config.limits.clone());
     let answers = Answers::new(bus.client().clone());
     let (sender, receiver) = mpsc::channel(QUEUE_COMMANDS);
     let partitions = Partitions {
@@ -183,7 +185,7 @@ fn spawn_processor(
         log: store,
         outbox: answers,
         clock: clock::now_ms,
-        admission: Admission::new(Arc::clone(&genesis), config.tenant_commands_per_second),
+        admission: Admission::new(Arc::clone(&genesis), limits),
         genesis,
         directory,
         signing_ms: config.signing_deadline_ms,

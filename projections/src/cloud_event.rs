@@ -12,6 +12,10 @@ use nsl_schemas::token::{self, AggregateType, EventName};
 
 /// The id of the event.
 pub const ID: &str = "ce-id";
+/// The type of the event.
+pub const TYPE: &str = "ce-type";
+/// When it was recorded.
+pub const TIME: &str = "ce-time";
 /// The extension attribute with the event's position in the log.
 pub const POSITION: &str = "ce-nslposition";
 /// The extension attribute with the event's number in its aggregate.
@@ -46,8 +50,8 @@ pub fn message(event: &RecordedEvent) -> Result<SequencedMessage, Error> {
         ("ce-specversion", "1.0".to_owned()),
         (ID, event.event_id.to_string()),
         ("ce-source", format!("/nsl/{tenant}/{aggregate}/{id}")),
-        ("ce-type", format!("nsl.v1.{aggregate}.{name}")),
-        ("ce-time", time.to_string()),
+        (TYPE, format!("nsl.v1.{aggregate}.{name}")),
+        (TIME, time.to_string()),
         ("ce-subject", id.to_string()),
         (POSITION, event.position.to_string()),
         (VERSION, event.sequence.to_string()),

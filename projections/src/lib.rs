@@ -13,6 +13,7 @@ pub mod fault;
 mod feed;
 pub mod inventory;
 pub mod log_event;
+pub mod log_pages;
 pub mod price_stream;
 pub mod prices;
 pub mod progress;

@@ -26,7 +26,7 @@ const QUEUE: &str = "nsl-projections";
 /// Questions of one name answered at once: more than the pool has sessions, so that none idles; the rest wait.
 const CONCURRENT: NonZeroUsize = NonZeroUsize::new(32).expect("32 is not 0");
 /// Longest question: a name, two short fields.
-const QUESTION_BYTES_MAX: usize = 4096;
+pub(crate) const QUESTION_BYTES_MAX: usize = 4096;
 /// How long a reader of its own writes is kept waiting; a healthy projection is behind by milliseconds.
 const POSITION_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -113,16 +113,11 @@ impl Queries {
         name: &'static str,
         stop: CancellationToken,
     ) -> Result<(), request::Error> {
-        let endpoint = Endpoint {
-            subject: subject::query_of_all_tenants(name),
-            queue: QUEUE.to_owned(),
-            max_concurrent: CONCURRENT,
-        };
         let handler = move |message: Message| {
             let queries = Arc::clone(&self);
             async move { queries.reply(name, &message).await }
         };
-        bus.serve(endpoint, stop, handler).await
+        bus.serve(endpoint(name), stop, handler).await
     }
 
     async fn reply(&self, name: &'static str, message: &Message) -> BusReply {
@@ -210,6 +205,15 @@ impl Queries {
     }
 }
 
+/// Where one question is served, for every tenant.
+pub(crate) fn endpoint(name: &str) -> Endpoint {
+    Endpoint {
+        subject: subject::query_of_all_tenants(name),
+        queue: QUEUE.to_owned(),
+        max_concurrent: CONCURRENT,
+    }
+}
+
 fn parsed<T: serde::de::DeserializeOwned>(question: &[u8]) -> Result<T, Error> {
     canonical::from_slice(question).map_err(|error| Error::Invalid(error.to_string()))
 }
@@ -243,8 +247,8 @@ fn value<T: Serialize>(answer: T) -> Value {
     serde_json::to_value(answer).expect("answers have string keys and nothing that JSON cannot say")
 }
 
-fn encoded(reply: &Reply<Value>) -> Vec<u8> {
-    serde_json::to_vec(reply).expect("a JSON value is written without fail")
+pub(crate) fn encoded<T: Serialize>(reply: &Reply<T>) -> Vec<u8> {
+    serde_json::to_vec(reply).expect("answers have string keys and nothing that JSON cannot say")
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::announce::{self, Announcer};
 use crate::config::Config;
 use crate::database::{self, Database};
 use crate::fault::{Pace, described};
+use crate::log_pages;
 use crate::price_stream::{self, PricePublisher};
 use crate::progress::{self, Gauges, Progress};
 use crate::queries::{self, Queries};
@@ -113,6 +114,8 @@ fn start(context: &Context<Config>, connections: Connections) -> Result<(), Erro
     context.shutdown.spawn("measure", infallible(measuring));
     let questions = Arc::new(Queries { pool: connections.pool, progress: followers });
     let (bus, stop) = (connections.bus, context.shutdown.token());
+    let pages = log_pages::serve(connections.log, bus.clone(), stop.clone());
+    context.shutdown.spawn(nsl_schemas::query::name::EVENTS, pages);
     for name in queries::NAMES {
         context.shutdown.spawn(name, Arc::clone(&questions).serve(bus.clone(), name, stop.clone()));
     }

@@ -1,4 +1,4 @@
-//! What is recorded stays as it is, whoever asks: here the very role that the services log in with.
+//! What is recorded stays as it is, whoever asks: here the owner of the tables itself.
 
 use crate::log;
 use crate::system::System;
@@ -7,7 +7,7 @@ use crate::system::System;
 const DENIED: &str = "42501";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_role_of_the_services_changes_and_removes_nothing() {
+async fn the_owner_of_the_log_changes_and_removes_nothing() {
     let Some(system) = System::start().await else { return };
     let database = system.database();
     let before: Vec<(i64, String)> = rows(&database).await;

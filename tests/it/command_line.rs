@@ -1,5 +1,7 @@
 //! `nsl` as a person or a script uses it, with the context that a local site writes.
 
+use std::io::BufRead as _;
+
 use std::process::Output;
 
 use nsl_local_services::NETWORK_MAGIC;
@@ -95,7 +97,7 @@ fn raw_commands(system: &System) {
 }
 
 async fn replay(system: &System) {
-    let output = system.nsl(&["events", "replay", "--json"]);
+    let output = system.nsl(&["events", "replay", "--context", "operator", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let lines: Vec<Value> = String::from_utf8(output.stdout)
         .unwrap()
@@ -113,4 +115,10 @@ async fn replay(system: &System) {
     let recorded: Vec<_> =
         recorded.into_iter().map(|(position, subject, id, _)| (position, subject, id)).collect();
     assert_eq!(told, recorded);
+    let own = system.nsl(&["events", "replay", "--json"]);
+    assert_eq!(own.status.code(), Some(0), "{}", text(&own));
+    let own: Vec<Value> =
+        own.stdout.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    let of_demo = |line: &&Value| line["subject"].as_str().unwrap().starts_with("nsl.v1.evt.demo.");
+    assert_eq!(own, lines.iter().filter(of_demo).cloned().collect::<Vec<_>>());
 }

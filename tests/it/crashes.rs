@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use async_nats::jetstream::consumer::pull::OrderedConfig;
 use futures::StreamExt as _;
 use nix::sys::signal::Signal;
-use nsl_client::EventFilter;
 use nsl_schemas::result::CommandResult;
 use nsl_schemas::streams;
 use sqlx::PgPool;
@@ -154,15 +154,22 @@ pub(crate) async fn check_chain(system: &System, load: &Load, heard: &Heard) {
 /// The event stream is the log: sequence = position, no event missing, none twice, byte for byte.
 pub(crate) async fn check_stream(system: &System, database: &PgPool) {
     let head = log::head(database).await;
-    let client = system.client().await;
-    until("the log is published", async || (client.published_head().await.unwrap() >= head).then_some(()))
-        .await;
-    let events = client.events(&EventFilter::default(), 1).await.unwrap();
-    let published: Vec<Published> = events
+    let jetstream = async_nats::jetstream::new(system.bus().await);
+    until("the log is published", async || {
+        let stream = jetstream.get_stream(streams::EVENTS).await.unwrap();
+        (stream.cached_info().state.last_sequence >= head).then_some(())
+    })
+    .await;
+    let stream = jetstream.get_stream(streams::EVENTS).await.unwrap();
+    let messages = stream.create_consumer(OrderedConfig::default()).await.unwrap().messages().await.unwrap();
+    let published: Vec<Published> = messages
         .take(head.try_into().unwrap())
-        .map(|event| {
-            let event = event.unwrap();
-            (event.position, event.subject.clone(), event.id.clone(), event.data.get().to_owned())
+        .map(|message| {
+            let message = message.unwrap();
+            let position = message.info().unwrap().stream_sequence;
+            let id = message.headers.as_ref().unwrap().get("ce-id").unwrap().to_string();
+            let data = String::from_utf8(message.payload.to_vec()).unwrap();
+            (position, message.subject.to_string(), id, data)
         })
         .collect()
         .await;

@@ -16,7 +16,7 @@ use nsl_schemas::authority::GenesisManifest;
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::token::Tenant;
 use serde_json::Value;
-use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -150,21 +150,50 @@ impl System {
 
     /// A connection of its own as another issuer.
     pub(crate) async fn client_of(&self, issuer: SigningKey) -> Client {
-        let (credentials, server) = self.bus_access();
+        let (credentials, server) = self.bus_access("nats");
         let options = Options::new(server, Tenant::parse(TENANT).unwrap())
             .issued_by(issuer)
             .authenticated_as(credentials);
         Client::connect(Options { answer_timeout: ANSWER_TIMEOUT, ..options }).await.unwrap()
     }
 
-    /// A bare connection to the bus.
+    /// A bare connection to the service's own account of the bus, with every right.
     pub(crate) async fn bus(&self) -> async_nats::Client {
-        let (Credentials { user, password }, server) = self.bus_access();
+        let (Credentials { user, password }, server) = self.bus_access("nats admin");
         async_nats::ConnectOptions::with_user_and_password(user, password).connect(server).await.unwrap()
     }
 
-    fn bus_access(&self) -> (Credentials, String) {
-        let (user_info, server) = self.line("nats").strip_prefix("nats://").unwrap().split_once('@').unwrap();
+    /// A bare connection as a user of the bus.
+    pub(crate) async fn bus_of(&self, user: &str) -> async_nats::Client {
+        let server = self.bus_access("nats").1;
+        let options =
+            async_nats::ConnectOptions::with_user_and_password(user.to_owned(), self.password(user));
+        options.connect(server).await.unwrap()
+    }
+
+    /// A connection of its own as the developer of a further tenant.
+    pub(crate) async fn client_of_tenant(&self, tenant: &str) -> Client {
+        let user = format!("tenant-{tenant}");
+        let credentials = Credentials { password: self.password(&user), user };
+        let options = Options::new(self.bus_access("nats").1, Tenant::parse(tenant).unwrap())
+            .issued_by(self.key(&format!("{tenant}-developer")))
+            .authenticated_as(credentials);
+        Client::connect(Options { answer_timeout: ANSWER_TIMEOUT, ..options }).await.unwrap()
+    }
+
+    /// The password of a user of the bus.
+    pub(crate) fn password(&self, user: &str) -> String {
+        let path = self.directory.secret(&format!("nats-{user}-password"));
+        std::fs::read_to_string(path).unwrap().trim().to_owned()
+    }
+
+    /// The port of the bus.
+    pub(crate) fn bus_port(&self) -> u16 {
+        self.bus_access("nats").1.rsplit_once(':').unwrap().1.parse().unwrap()
+    }
+
+    fn bus_access(&self, label: &str) -> (Credentials, String) {
+        let (user_info, server) = self.line(label).strip_prefix("nats://").unwrap().split_once('@').unwrap();
         let (user, password) = user_info.split_once(':').unwrap();
         let server = self.bus.clone().unwrap_or_else(|| format!("nats://{server}"));
         (Credentials { user: user.into(), password: password.into() }, server)
@@ -199,7 +228,16 @@ impl System {
         }
     }
 
-    /// The database, with the rights that the services have.
+    /// The database as one of the services' roles.
+    pub(crate) fn database_as(&self, role: &str) -> PgPool {
+        let password =
+            std::fs::read_to_string(self.directory.secret(&format!("postgres-{role}-password"))).unwrap();
+        let options: PgConnectOptions = self.line("postgres").parse().unwrap();
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(NODE_TIMEOUT);
+        pool.connect_lazy_with(options.username(role).password(password.trim()))
+    }
+
+    /// The database, as its owner.
     pub(crate) fn database(&self) -> PgPool {
         let options = PgPoolOptions::new().max_connections(4).acquire_timeout(NODE_TIMEOUT);
         options.connect_lazy(self.line("postgres")).unwrap()

@@ -89,6 +89,8 @@ pub(crate) enum Error {
     LogGap { expected: u64, found: u64 },
     #[error("the published events end at position {last}, before the head {head}")]
     LogShort { last: u64, head: u64 },
+    #[error("event at position {position} on {subject} has version {found}, expected {expected}")]
+    VersionGap { position: u64, subject: String, expected: u64, found: u64 },
     #[error("the enclave refused ({code}): {message}")]
     WorkerRefused { code: String, message: String },
     #[error("transaction {tx_hash} failed in block {block_index}: {exception}")]
@@ -128,7 +130,9 @@ impl Error {
             Self::GenesisMissing => pages::GENESIS_MISSING.code,
             Self::Authority(error) => code_of_authority(error),
             Self::Connect(ConnectError::Denied { .. }) => pages::CONNECTION_DENIED.code,
-            Self::Connect(_) | Self::Prices(prices::Error::Unavailable(_)) => pages::CONNECTION_FAILED.code,
+            Self::Connect(_) | Self::Prices(prices::Error::Unavailable(_) | prices::Error::Latest(_)) => {
+                pages::CONNECTION_FAILED.code
+            }
             Self::Prepare(error) => code_of_prepare(error),
             Self::Send(error) => code_of_send(error),
             Self::Query(error) => code_of_query(error),
@@ -138,7 +142,7 @@ impl Error {
             Self::AttestedKey { .. } => pages::BIRTH_INVALID.code,
             Self::AddressMismatch { .. } => pages::ADDRESS_MISMATCH.code,
             Self::WalletNotOpen { .. } => errors::WALLET_NOT_OPEN.code,
-            Self::LogGap { .. } | Self::LogShort { .. } => pages::LOG_GAP.code,
+            Self::LogGap { .. } | Self::LogShort { .. } | Self::VersionGap { .. } => pages::LOG_GAP.code,
             Self::WorkerRefused { code, .. } => code,
             Self::TransferFaulted { .. } => pages::TRANSFER_FAULTED.code,
             Self::TransferExpired { .. } => pages::TRANSFER_EXPIRED.code,
@@ -232,6 +236,7 @@ fn code_of_prepare(error: &prepared::Error) -> &'static str {
 fn code_of_send(error: &SendError) -> &str {
     match error {
         SendError::Rejected { code, .. } | SendError::Refused { code, .. } => code,
+        SendError::ForeignTenant { .. } => errors::NOT_AUTHORISED.code,
         SendError::Unavailable { .. } => pages::CONNECTION_FAILED.code,
         _ => pages::OUTCOME_UNKNOWN.code,
     }
@@ -247,7 +252,12 @@ fn code_of_query(error: &QueryError) -> &str {
 
 fn code_of_events(error: &events::Error) -> &'static str {
     match error {
-        events::Error::Unavailable(_) | events::Error::Ended => errors::UNAVAILABLE.code,
+        events::Error::Unavailable(_)
+        | events::Error::Ended
+        | events::Error::Page(QueryError::Unavailable { .. }) => errors::UNAVAILABLE.code,
+        events::Error::Page(QueryError::Answered { code, .. }) => {
+            errors::find(code).map_or(pages::ANSWER_INVALID.code, |known| known.code)
+        }
         events::Error::TimedOut { .. } => pages::TIMED_OUT.code,
         _ => pages::ANSWER_INVALID.code,
     }

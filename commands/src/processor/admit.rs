@@ -1,7 +1,7 @@
 //! The steps between signature and decision. A command that fails one is answered at once, unless it was committed
 //! before: then its receipt speaks (D5).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use nsl_schemas::command::Command;
 use uuid::Uuid;
@@ -23,6 +23,8 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         chunk: &mut Vec<Waiting<D>>,
         now_ms: u64,
     ) -> Result<Vec<Command>, Unavailable> {
+        // Commands of a partition that was lost meanwhile are its new owner's to answer, refusals too.
+        chunk.retain(|waiting| waiting.taken.message.is_held());
         let (admission, directory) = (&self.parts.admission, &self.parts.directory);
         // A grant that another processor committed counts here too: nobody is turned away before the log was asked.
         if chunk.iter().any(|one| !admission.is_authorised(&one.taken.incoming, directory, now_ms)) {
@@ -39,14 +41,17 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         let receipts =
             if asked.is_empty() { HashMap::new() } else { self.parts.log.receipts(&asked).await? };
         let mut commands = Vec::with_capacity(chunk.len());
+        let mut ids = HashSet::with_capacity(chunk.len());
         for (waiting, judged) in std::mem::take(chunk).into_iter().zip(judged) {
             match (receipts.get(&waiting.taken.command_id()), judged) {
                 (Some(receipt), _) => self.repeat(waiting.taken, receipt).await,
                 (None, Err(no)) => self.refuse(waiting.taken, &no).await,
-                (None, Ok(command)) => {
+                (None, Ok(command)) if ids.insert(waiting.taken.command_id()) => {
                     chunk.push(waiting);
                     commands.push(command);
                 }
+                // A batch decides an id once.
+                (None, Ok(_)) => self.copies.push(waiting.taken),
             }
         }
         Ok(commands)

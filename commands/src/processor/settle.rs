@@ -1,7 +1,5 @@
 //! What follows an append: answers after the commit, or decisions made again.
 
-use std::collections::HashSet;
-
 use nsl_event_store::{AppendError, Appended, Receipt, Refusal};
 use nsl_schemas::errors;
 use nsl_schemas::result::{Answer, CommandResult};
@@ -64,7 +62,6 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
             self.learn().await;
         }
         self.answer(batch.taken, &batch.event_counts, batch.answers, appended).await;
-        self.release_copies();
     }
 
     /// A grant or a worker counts from its commit on, for the very next command. When the log is away, the follower
@@ -73,25 +70,6 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         if let Err(error) = crate::follower::catch_up(&self.parts.log, &self.parts.directory).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "grants are learnt later");
         }
-    }
-
-    /// Copies of what is no longer under way are judged for themselves: mostly their receipt speaks.
-    pub(super) fn release_copies(&mut self) {
-        if self.copies.is_empty() {
-            return;
-        }
-        let under_way: HashSet<_> = self.under_way().collect();
-        let (kept, free): (Vec<_>, Vec<_>) = std::mem::take(&mut self.copies)
-            .into_iter()
-            .partition(|copy| under_way.contains(&copy.command_id()));
-        self.copies = kept;
-        if free.is_empty() {
-            return;
-        }
-        self.backlog.extend(free.into_iter().map(|taken| Waiting { taken, may_be_known: true }));
-        // A copy may stand for a command that was lost with an earlier lease: then nothing that came after it may
-        // overtake it.
-        self.backlog.make_contiguous().sort_by_key(|waiting| waiting.taken.sequence);
     }
 
     /// The planted fault: clients and bus are told before the commit, and then there is none.
@@ -141,7 +119,6 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         let gathered = std::mem::replace(&mut self.gathered, Batch::new());
         let taken = batch.taken.into_iter().chain(gathered.taken);
         self.wait_again(taken.map(|taken| Waiting { taken, may_be_known: true }).collect());
-        self.release_copies();
     }
 
     /// The log refused the batch and wrote nothing: forget what is stale, and leave what is lost to its new owner. The

@@ -148,9 +148,9 @@ impl World {
         Service::start(self.folder.path(), &self.database, &self.bus, signing_deadline_ms)
     }
 
-    /// Who speaks for tenant acme with a key.
+    /// Who speaks with a key, and reaches every tenant, as an operator does.
     pub(crate) fn client(&self, issuer: SigningKey) -> Client {
-        Client::over(self.nats.clone(), Options::new("test", acme()).issued_by(issuer))
+        Client::over(self.nats.clone(), Options::new("test", Tenant::system()).issued_by(issuer))
     }
 
     /// Begins the log: genesis, roots and grants; afterwards the service is gone, and the log is there to be written.

@@ -208,6 +208,10 @@ fn options(config: &BusConfig, name: &str, seed: Option<&Secret>) -> Result<Conn
         (Some(_), _, Some(_)) => return Err(Error::TwoCredentials),
         _ => return Err(Error::HalfCredentials),
     };
+    if let Some(user) = &config.user {
+        // An inbox that only this user may listen on: answers are for who asked.
+        options = options.custom_inbox_prefix(format!("_INBOX.{user}"));
+    }
     if let Some(path) = &config.tls_ca_file {
         options = options.add_root_certificates(path.clone()).require_tls(true);
     }

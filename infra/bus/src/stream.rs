@@ -64,6 +64,9 @@ pub struct StreamDefinition {
     pub deny_delete: bool,
     /// Purging is refused for ever.
     pub deny_purge: bool,
+    /// The last message of a subject can be asked for by a request that names that subject, so that the right to ask can
+    /// be given for some subjects only.
+    pub allow_direct: bool,
     /// The sequence of the first message; none is 1.
     pub first_sequence: Option<u64>,
     /// How long `Nats-Msg-Id` repeats are swallowed; none is the server's default of two minutes.
@@ -120,6 +123,7 @@ impl StreamDefinition {
             max_message_bytes: None,
             deny_delete: false,
             deny_purge: false,
+            allow_direct: false,
             first_sequence: None,
             duplicate_window_ms: None,
             replicas: 1,
@@ -149,6 +153,7 @@ impl StreamDefinition {
                 .map_or(-1, |limit| i32::try_from(limit).unwrap_or(i32::MAX)),
             deny_delete: self.deny_delete,
             deny_purge: self.deny_purge,
+            allow_direct: self.allow_direct,
             first_sequence: self.first_sequence.or(base.first_sequence),
             duplicate_window: self.duplicate_window_ms.map_or(base.duplicate_window, Duration::from_millis),
             num_replicas: usize::from(self.replicas),
@@ -245,6 +250,7 @@ fn compare(found: &Config, wanted: &Config) -> Comparison {
     comparison.field("max_age", &found.max_age, &wanted.max_age);
     comparison.field("max_bytes", &found.max_bytes, &wanted.max_bytes);
     comparison.field("max_message_bytes", &found.max_message_size, &wanted.max_message_size);
+    comparison.field("allow_direct", &found.allow_direct, &wanted.allow_direct);
     comparison.latch("deny_delete", found.deny_delete, wanted.deny_delete);
     comparison.latch("deny_purge", found.deny_purge, wanted.deny_purge);
     comparison.fixed("first_sequence", &found.first_sequence, &wanted.first_sequence);

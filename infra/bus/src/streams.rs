@@ -64,6 +64,7 @@ pub fn results(replicas: u8) -> StreamDefinition {
         max_messages_per_subject: Some(1),
         max_age_ms: Some(RESULT_AGE_MS_MAX),
         max_bytes: Some(RESULT_BYTES_MAX),
+        allow_direct: true,
         replicas,
         ..StreamDefinition::new(
             streams::RESULTS,
@@ -103,6 +104,7 @@ pub fn ticks(replicas: u8) -> StreamDefinition {
 pub fn prices(replicas: u8) -> StreamDefinition {
     StreamDefinition {
         max_messages_per_subject: Some(PRICES_PER_PAIR_MAX),
+        allow_direct: true,
         replicas,
         ..StreamDefinition::new(streams::PRICES, "Accepted prices", &[streams::PRICES_SUBJECT])
     }

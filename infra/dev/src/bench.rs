@@ -4,8 +4,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use nsl_client::Credentials;
 use nsl_local_services::{
-    Part, PostgresEndpoint, PrivateFileError, Site, Tools, ToolsError, read_bounded, write_private,
+    NatsEndpoint, Part, PostgresEndpoint, PrivateFileError, Site, Tools, ToolsError, read_bounded,
+    write_private,
 };
 use toml::{Table, Value};
 
@@ -150,8 +152,10 @@ fn ended_badly() -> Outcome {
 }
 
 fn start(binaries: &Binaries, progress: &Progress) -> Result<(Site, Files), Error> {
-    let parts = [Part::Postgres, Part::Nats];
-    let mut site = Site::temporary_with(&parts, Tools::from_environment()?, progress.hooks())?;
+    let mut site = Site::temporary_with(&[], Tools::from_environment()?, progress.hooks())?;
+    site.add_tenant(DEMO_TENANT)?;
+    site.start(Part::Postgres)?;
+    site.start(Part::Nats)?;
     let worker = binaries.path("nsl-enclave-worker");
     let files = ceremony::prepare(&site, &worker, nsl_client::prepared::unix_now_ms())?;
     services::start(&mut site, binaries, &files, |service| service.name == COMMANDS)?;
@@ -189,10 +193,11 @@ fn environment(site: &Site, genesis: &Path) -> Result<[(&'static str, String); 7
         return Err(Error::NoEndpoint);
     };
     let issuer = keys::seed_file(site.directory(), keys::DEVELOPER);
+    let Credentials { user, password } = ceremony::credentials(nats, &NatsEndpoint::tenant_user(DEMO_TENANT));
     Ok([
         ("NSL_LOAD_NATS_URL", nats.server()),
-        ("NSL_LOAD_NATS_USER", "client".to_owned()),
-        ("NSL_LOAD_NATS_PASSWORD", nats.passwords.get("client").cloned().unwrap_or_default()),
+        ("NSL_LOAD_NATS_USER", user),
+        ("NSL_LOAD_NATS_PASSWORD", password),
         (DATABASE_URL, postgres.url()),
         ("NSL_LOAD_GENESIS", genesis.display().to_string()),
         ("NSL_LOAD_ISSUER_SEED", issuer.display().to_string()),

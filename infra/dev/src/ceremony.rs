@@ -7,7 +7,7 @@ use std::process::Command;
 use nsl_client::authority::{self, GrantTerms};
 use nsl_client::{Client, ConnectError, Credentials, Options, SendError};
 use nsl_local_services::{
-    PrivateFileError, Site, SiteDirectory, make_directory, read_bounded, write_private,
+    NatsEndpoint, PrivateFileError, Site, SiteDirectory, make_directory, read_bounded, write_private,
 };
 use nsl_schemas::authority::{Build, GenesisManifest, Quorum, SealingProvider, Signed};
 use nsl_schemas::bytes::Sha256;
@@ -154,27 +154,33 @@ pub(crate) fn manifest(site: &SiteDirectory) -> Result<GenesisManifest, Error> {
 /// Records roots and grants. Their command ids follow from what they say, so a later start hears the first answers.
 pub(crate) async fn register(site: &Site) -> Result<(), Error> {
     let directory = site.directory();
-    let manifest = manifest(directory)?;
-    let nats = site.endpoints().nats.as_ref().ok_or(Error::NoBus)?;
-    let system = Tenant::system();
-    let demo = Tenant::parse(DEMO_TENANT)?;
-    let developer = keys::obtain(directory, keys::DEVELOPER)?;
-    let credentials = Credentials {
-        user: "client".to_owned(),
-        password: nats.passwords.get("client").cloned().unwrap_or_default(),
-    };
-    let issuer = keys::obtain(directory, keys::DEVELOPER)?;
-    let options = Options::new(nats.server(), demo.clone()).issued_by(issuer).authenticated_as(credentials);
     let registrar =
-        Registrar { client: Client::connect(options).await?, manifest, directory: directory.clone() };
+        Registrar::connect(directory, site.endpoints().nats.as_ref().ok_or(Error::NoBus)?).await?;
+    let system = Tenant::system();
     registrar.root(&system, keys::SYSTEM_ROOT).await?;
-    registrar.root(&demo, keys::DEMO_ROOT).await?;
     for (name, scopes) in SERVICE_GRANTS {
         let key = keys::obtain(directory, name)?;
         registrar.grant(&system, keys::SYSTEM_ROOT, &key, name, scopes).await?;
     }
-    registrar.grant(&demo, keys::DEMO_ROOT, &developer, keys::DEVELOPER, &["wallet/*/*"]).await
+    registrar.tenant(&Tenant::parse(DEMO_TENANT)?).await
 }
+
+/// Records the root of a further tenant and the grant of its developer.
+pub(crate) async fn register_tenant(
+    directory: &SiteDirectory,
+    nats: &NatsEndpoint,
+    tenant: &Tenant,
+) -> Result<(), Error> {
+    Registrar::connect(directory, nats).await?.tenant(tenant).await
+}
+
+/// The credentials of a user of the bus.
+pub(crate) fn credentials(nats: &NatsEndpoint, user: &str) -> Credentials {
+    Credentials { user: user.to_owned(), password: nats.passwords.get(user).cloned().unwrap_or_default() }
+}
+
+/// The user that delivers statements of authority and reads the whole log.
+pub(crate) const OPERATOR: &str = "operator";
 
 struct Registrar {
     client: Client,
@@ -183,6 +189,23 @@ struct Registrar {
 }
 
 impl Registrar {
+    async fn connect(directory: &SiteDirectory, nats: &NatsEndpoint) -> Result<Self, Error> {
+        // Statements of authority prove themselves; any key may deliver them.
+        let issuer = keys::obtain(directory, keys::DEVELOPER)?;
+        let options = Options::new(nats.server(), Tenant::system())
+            .issued_by(issuer)
+            .authenticated_as(credentials(nats, OPERATOR));
+        let client = Client::connect(options).await?;
+        Ok(Self { client, manifest: manifest(directory)?, directory: directory.clone() })
+    }
+
+    async fn tenant(&self, tenant: &Tenant) -> Result<(), Error> {
+        let (root, developer) = (keys::root_of(tenant), keys::developer_of(tenant));
+        self.root(tenant, &root).await?;
+        let key = keys::obtain(&self.directory, &developer)?;
+        self.grant(tenant, &root, &key, &developer, &["wallet/*/*"]).await
+    }
+
     async fn root(&self, tenant: &Tenant, name: &str) -> Result<(), Error> {
         let quorum = keys::obtain(&self.directory, keys::QUORUM)?;
         let root = keys::obtain(&self.directory, name)?;

@@ -4,15 +4,26 @@ use std::path::{Path, PathBuf};
 
 use nsl_local_services::{PrivateFileError, SiteDirectory, make_directory, read_bounded, write_private};
 use nsl_schemas::nkey::{self, SigningKey};
+use nsl_schemas::token::Tenant;
+
+use crate::ceremony::DEMO_TENANT;
 
 /// The operators' quorum: one of one, here.
 pub(crate) const QUORUM: &str = "quorum";
 /// The root of the service's own tenant.
 pub(crate) const SYSTEM_ROOT: &str = "system-root";
-/// The root of the tenant that the first commands are for.
-pub(crate) const DEMO_ROOT: &str = "demo-root";
 /// Who types the first commands, and owns the first wallet.
 pub(crate) const DEVELOPER: &str = "developer";
+
+/// The root of a tenant.
+pub(crate) fn root_of(tenant: &Tenant) -> String {
+    format!("{tenant}-root")
+}
+
+/// Who types a tenant's commands.
+pub(crate) fn developer_of(tenant: &Tenant) -> String {
+    if tenant.as_str() == DEMO_TENANT { DEVELOPER.to_owned() } else { format!("{tenant}-{DEVELOPER}") }
+}
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {

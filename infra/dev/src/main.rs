@@ -24,6 +24,7 @@ mod services;
 mod sim;
 mod status;
 mod supervisor;
+mod tenant;
 mod test;
 mod up;
 mod venues;
@@ -52,6 +53,8 @@ enum Command {
     Demo,
     /// Pay GAS from the private chain's genesis account to an address
     Fund(demo::fund::Arguments),
+    /// Give a further tenant its account, keys and context on the running site
+    Tenant(tenant::Arguments),
     /// Stop everything; all data stays
     Down,
     /// Remove all data of the local site
@@ -97,6 +100,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Up(arguments) => up::run(&layout()?, arguments)?,
         Command::Demo => demo::run(&layout()?)?,
         Command::Fund(arguments) => demo::fund::run(&layout()?, arguments)?,
+        Command::Tenant(arguments) => tenant::run(&layout()?, arguments)?,
         Command::Down => down::run(&layout()?)?,
         Command::Reset(arguments) => reset::run(&layout()?, arguments)?,
         Command::Status => status::run(&layout()?)?,

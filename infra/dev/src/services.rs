@@ -20,7 +20,7 @@ use crate::keys;
 pub(crate) enum Need {
     /// `[bus]`: where NATS listens and the process' own user there.
     Bus(&'static str),
-    /// `[log]` of the processor: the owner of the log and its writer.
+    /// `[log]` and `[reactor]` of the processor: the owner of the log for the migrations, its writer, the reactor.
     LogWriter,
     /// `[log]` and `[read]` of the projections.
     LogReader,
@@ -248,14 +248,19 @@ impl Surroundings<'_> {
 
     fn sections(&self, need: Need) -> Table {
         let one = |name: &str, content: Value| Table::from_iter([(name.to_owned(), content)]);
-        let database =
-            || Value::from(self.endpoints.postgres.as_ref().map(PostgresEndpoint::url).unwrap_or_default());
+        let postgres = self.endpoints.postgres.as_ref();
+        let owner = || Value::from(postgres.map(PostgresEndpoint::url).unwrap_or_default());
+        let role =
+            |role: &str| Value::from(postgres.and_then(|postgres| postgres.url_of(role)).unwrap_or_default());
         let genesis = || Value::from(self.files.genesis.display().to_string());
         match need {
             Need::Bus(user) => one("bus", bus(self.endpoints, user)),
-            Need::LogWriter => one("log", section([("owner_url", database()), ("url", database())])),
+            Need::LogWriter => Table::from_iter([
+                ("log".to_owned(), section([("owner_url", owner()), ("url", role("nsl_commands"))])),
+                ("reactor".to_owned(), section([("url", role("nsl_reactor"))])),
+            ]),
             Need::LogReader => {
-                let url = || section([("url", database())]);
+                let url = || section([("url", role("nsl_projections"))]);
                 Table::from_iter([("log".to_owned(), url()), ("read".to_owned(), url())])
             }
             Need::Neo => {
@@ -314,10 +319,11 @@ fn section(entries: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nsl_local_services::{NATS_USERS, NatsEndpoint, NeoEndpoint};
+    use nsl_local_services::{NatsEndpoint, NeoEndpoint};
 
     fn configuration_of(name: &str) -> String {
-        let passwords = NATS_USERS.map(|user| (user, format!("password-of-{user}"))).into();
+        let password = |service: &Service| (service.name.to_owned(), format!("password-of-{}", service.name));
+        let passwords = SERVICES.iter().map(password).collect();
         let nats = NatsEndpoint { port: 4222, monitoring_port: 8222, passwords };
         let neo = Some(NeoEndpoint { port: 30_333 });
         let endpoints = Endpoints { nats: Some(nats), neo, ..Endpoints::default() };

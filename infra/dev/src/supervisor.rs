@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nsl_local_services::{Hooks, Identity, NETWORK_MAGIC, Part, PrivateFileError, Site, Tools, ToolsError};
+use nsl_local_services::{
+    Hooks, Identity, NETWORK_MAGIC, NatsEndpoint, Part, PrivateFileError, Site, Tools, ToolsError,
+};
 
 use crate::binaries::{self, Binaries};
-use crate::ceremony;
+use crate::ceremony::{self, DEMO_TENANT};
 use crate::contexts;
 use crate::interrupt;
 use crate::layout::Layout;
@@ -129,6 +131,7 @@ fn own(
 }
 
 fn start(binaries: Option<Binaries>, site: &mut Site) -> Result<Vec<Line>, Error> {
+    site.add_tenant(DEMO_TENANT)?;
     for part in Part::ALL {
         site.start(part)?;
     }
@@ -150,7 +153,8 @@ fn start_services(site: &mut Site, binaries: &Binaries, lines: &mut Vec<Line>) -
     for service in &SERVICES {
         lines.push(Line { label: service.name.into(), value: services::address(site, service)? });
     }
-    let home = contexts::write(site, &files)?;
+    let nats = site.endpoints().nats.as_ref().ok_or(ceremony::Error::NoBus)?;
+    let home = contexts::write(site.directory(), nats, &files)?;
     let cli = binaries.path("nsl");
     lines.push(Line { label: FIRST_COMMAND.into(), value: first_command(&home, &cli) });
     if ceremony::is_worker_outdated(&files, &worker) {
@@ -180,7 +184,9 @@ fn part_lines(site: &Site) -> Vec<Line> {
         lines.push(line("postgres", postgres.url()));
     }
     if let Some(nats) = &endpoints.nats {
-        lines.push(line("nats", nats.url("client").unwrap_or_else(|| nats.server())));
+        let url = |user: &str| nats.url(user).unwrap_or_else(|| nats.server());
+        lines.push(line("nats", url(&NatsEndpoint::tenant_user(DEMO_TENANT))));
+        lines.push(line("nats admin", url("admin")));
         lines.push(line("nats monitoring", format!("http://127.0.0.1:{}", nats.monitoring_port)));
     }
     if let Some(neo) = &endpoints.neo {

@@ -1,6 +1,6 @@
 //! `cargo dev test`: all tests against real services that exist only for this run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nsl_local_services::{NatsEndpoint, Part, Site, Tools, ToolsError};
@@ -33,8 +33,8 @@ pub(crate) enum Error {
     NoEndpoint,
     #[error(transparent)]
     Binaries(#[from] binaries::Error),
-    #[error("cannot keep a copy of a built program")]
-    Copy(#[source] std::io::Error),
+    #[error("cannot keep a built program")]
+    Keep(#[source] std::io::Error),
     #[error(transparent)]
     Tools(#[from] ToolsError),
     #[error(transparent)]
@@ -73,45 +73,52 @@ fn ended_badly() -> Outcome {
     if interrupt::was_requested() { Outcome::Interrupted } else { Outcome::Failed }
 }
 
-/// What system tests run: the services as a local site has them, and a worker as a distribution has it.
+/// What system tests run: the services as a local site has them, and a worker as a distribution has it. Kept apart from
+/// the target folder, where the tests' own build puts programs with every feature.
 struct Programs {
-    services: PathBuf,
-    distribution_worker: tempfile::TempPath,
+    /// Of this workspace's programs.
+    target: PathBuf,
+    services: tempfile::TempDir,
     /// The services again, those of them with failpoints that have some.
     failpoints: tempfile::TempDir,
+    distribution: tempfile::TempDir,
 }
 
 impl Programs {
     fn build(layout: &Layout) -> Result<Self, Error> {
-        // The distribution's worker first: the services' build then takes its place in the target folder.
-        let built = binaries::build_distribution(layout.root(), WORKER)?;
-        let copy = tempfile::NamedTempFile::new().map_err(Error::Copy)?.into_temp_path();
-        std::fs::copy(built, &copy).map_err(Error::Copy)?;
-        let failpoints = tempfile::tempdir().map_err(Error::Copy)?;
-        let copied = binaries::build_failpoints(layout.root(), &services::with_failpoints())?;
-        for (name, built) in &copied {
-            std::fs::copy(built, failpoints.path().join(name)).map_err(Error::Copy)?;
+        let distribution_worker = binaries::build_distribution(layout.root(), WORKER)?;
+        let target = distribution_worker.parent().map(PathBuf::from).unwrap_or_default();
+        let folder = || tempfile::tempdir_in(&target).map_err(Error::Keep);
+        let (services, failpoints, distribution) = (folder()?, folder()?, folder()?);
+        keep(&distribution_worker, distribution.path(), WORKER)?;
+        for (name, built) in &binaries::build_failpoints(layout.root(), &services::with_failpoints())? {
+            keep(built, failpoints.path(), name)?;
         }
-        let worker = Binaries::build(layout.root(), &services::built())?.path(WORKER);
-        let services = worker.parent().map(PathBuf::from).unwrap_or_default();
-        for service in services::built().filter(|service| !copied.contains_key(service.binary)) {
-            let copy = failpoints.path().join(service.binary);
-            if !copy.exists() {
-                std::fs::copy(services.join(service.binary), copy).map_err(Error::Copy)?;
+        let built = Binaries::build(layout.root(), &services::built())?;
+        for service in services::built() {
+            let path = built.path(service.binary);
+            keep(&path, services.path(), service.binary)?;
+            if !failpoints.path().join(service.binary).exists() {
+                keep(&path, failpoints.path(), service.binary)?;
             }
         }
-        Ok(Self { services, distribution_worker: copy, failpoints })
+        Ok(Self { target, services, failpoints, distribution })
     }
 
     fn environment(&self) -> [(&'static str, PathBuf); 4] {
         [
-            ("NSL_TEST_BINARIES_DIR", self.services.clone()),
+            ("NSL_TEST_BINARIES_DIR", self.services.path().to_owned()),
             ("NSL_TEST_FAILPOINT_BINARIES_DIR", self.failpoints.path().to_owned()),
             // Not this process' own file, which cargo may have replaced since the start.
-            ("NSL_TEST_DEV", self.services.join("nsl-dev")),
-            ("NSL_TEST_DISTRIBUTION_WORKER", self.distribution_worker.to_path_buf()),
+            ("NSL_TEST_DEV", self.target.join("nsl-dev")),
+            ("NSL_TEST_DISTRIBUTION_WORKER", self.distribution.path().join(WORKER)),
         ]
     }
+}
+
+/// Cargo's next build replaces the file and leaves the one that we have.
+fn keep(built: &Path, folder: &Path, name: &str) -> Result<(), Error> {
+    std::fs::hard_link(built, folder.join(name)).map_err(Error::Keep)
 }
 
 /// What tests are told; those that need one of these are skipped, aloud, without it.

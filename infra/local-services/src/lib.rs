@@ -22,14 +22,14 @@ mod workspace;
 
 pub use cancellation::Hooks;
 pub use installation::{Installation, Origin};
-pub use nats::{NATS_USERS, NatsEndpoint};
+pub use nats::NatsEndpoint;
 pub use neo::{NETWORK_MAGIC, NeoEndpoint};
-pub use postgres::PostgresEndpoint;
+pub use postgres::{PostgresEndpoint, ROLES as POSTGRES_ROLES};
 pub use private_file::Error as PrivateFileError;
 pub use private_file::{make_directory, read_bounded, write_private};
 pub use probe::{Readiness, http_get_status};
 pub use process::{Error as ProcessError, Identity, Process, Specification, StopSignal};
-pub use site::{Endpoints, Error, Part, Site, SiteDirectory};
+pub use site::{Endpoints, Error, Part, Site, SiteDirectory, add_tenant};
 pub use tools::{Error as ToolsError, Tools};
 pub use version::Version;
 pub use workspace::workspace_root;

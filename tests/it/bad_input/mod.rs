@@ -82,12 +82,12 @@ impl Bench {
         let Message { subject, command_id: _, headers, payload } = message.clone();
         let publish = self.jetstream.publish_with_headers(subject, headers, payload.into()).await.unwrap();
         let sequence = publish.await.unwrap().sequence;
-        let by_sequence = subject::refusal_by_sequence(sequence);
+        let by_sequence = format!(".{sequence}");
         let by_id = format!(".{}", message.command_id);
         let search = async {
             loop {
                 let heard = self.refusals.next().await.unwrap();
-                if heard.subject.as_str() == by_sequence || heard.subject.ends_with(&by_id) {
+                if heard.subject.ends_with(&by_sequence) || heard.subject.ends_with(&by_id) {
                     return serde_json::from_slice(&heard.payload).unwrap();
                 }
             }

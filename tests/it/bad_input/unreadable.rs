@@ -2,6 +2,7 @@
 //! nothing of them is recorded, and the commands of every other aggregate go on.
 
 use nix::sys::signal::Signal;
+use nsl_event_store::{HashedEvent, content_hash};
 use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
@@ -13,19 +14,32 @@ use crate::{log, wallets};
 
 /// Makes the event the wallet's next one, past everything that our own code would let happen.
 async fn insert_next(database: &PgPool, wallet: &str, version: &str, payload: &str) {
-    const INSERT: &str = "WITH head AS (UPDATE log_head SET position = position + 1 RETURNING position),
-             stream AS (UPDATE streams SET version = version + 1
-                         WHERE aggregate_type = 'wallet' AND aggregate_id = $1 RETURNING version)
+    const NEXT: &str =
+        "UPDATE streams SET version = version + 1 WHERE aggregate_type = 'wallet' AND aggregate_id = $1
+        RETURNING version";
+    const INSERT: &str = "WITH head AS (UPDATE log_head SET position = position + 1 RETURNING position)
         INSERT INTO events (position, aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata,
                             event_id, command_id, content_hash)
-        SELECT head.position, 'wallet', $1, stream.version, 'transfer-expired', $2, $3::json, '{}', $4, $4,
-               decode(repeat('00', 32), 'hex')
-          FROM head, stream";
+        SELECT head.position, 'wallet', $1, $2, 'transfer-expired', $3, $4::json, '{}', $5, $5, $6 FROM head";
+    let (aggregate_id, event_id) = (format!("{TENANT}.{wallet}"), Uuid::now_v7());
+    let sequence: i64 = sqlx::query_scalar(NEXT).bind(&aggregate_id).fetch_one(database).await.unwrap();
+    let hashed = HashedEvent {
+        aggregate_type: "wallet",
+        aggregate_id: &aggregate_id,
+        sequence: u64::try_from(sequence).unwrap(),
+        event_id,
+        event_type: "transfer-expired",
+        event_version: version,
+        payload,
+        metadata: "{}",
+    };
     let inserted = sqlx::query(INSERT)
-        .bind(format!("{TENANT}.{wallet}"))
+        .bind(&aggregate_id)
+        .bind(sequence)
         .bind(version)
         .bind(payload)
-        .bind(Uuid::now_v7())
+        .bind(event_id)
+        .bind(content_hash(&hashed, None))
         .execute(database)
         .await
         .unwrap();

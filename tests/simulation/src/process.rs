@@ -9,9 +9,11 @@ use std::time::Duration;
 use nsl_commands::admission::Admission;
 use nsl_commands::directory::Directory;
 use nsl_commands::intake;
+use nsl_commands::limits::Limits;
 use nsl_commands::metrics::CommandMetrics;
 use nsl_commands::ports::Log as _;
 use nsl_commands::processor::{Parts, Processor, Taken};
+use nsl_commands::{LimitsConfig, TenantLimits};
 use nsl_event_store::{Fence, Filter};
 use nsl_telemetry::Metrics;
 use nsl_telemetry::readiness::Readiness;
@@ -101,13 +103,23 @@ fn parts(
         genesis: Arc::clone(&world.genesis),
         signing_ms: SIGNING_MS,
         directory,
-        // Its limiter reads the machine's clock, so it must never limit here.
-        admission: Admission::new(Arc::clone(&world.genesis), NonZeroU32::MAX),
+        admission: Admission::new(Arc::clone(&world.genesis), limits()),
         metrics: metrics.expect("the service registers the same metrics"),
         log_gate: Readiness::default().gate("log", "begins"),
         cache_aggregates_max: NonZeroUsize::new(CACHE_AGGREGATES_MAX).expect("above 0"),
         batch_commands_max: usize::try_from(world.mix.batch_commands_max).unwrap_or(usize::MAX),
     }
+}
+
+/// None: they read the machine's clock.
+fn limits() -> Limits {
+    let default = TenantLimits {
+        commands_per_second: NonZeroU32::MAX,
+        issuer_commands_per_second: NonZeroU32::MAX,
+        commands_per_day: None,
+        payload_kib_per_day: None,
+    };
+    Limits::new(LimitsConfig { default, tenants: BTreeMap::new() })
 }
 
 /// Reads what the directory has not seen.

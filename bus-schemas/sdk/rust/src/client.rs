@@ -58,7 +58,10 @@ impl Client {
             .name(concat!("nsl-client/", env!("CARGO_PKG_VERSION")))
             .connection_timeout(options.connect_timeout);
         if let Some(credentials) = &options.credentials {
-            connection = connection.user_and_password(credentials.user.clone(), credentials.password.clone());
+            connection = connection
+                .user_and_password(credentials.user.clone(), credentials.password.clone())
+                // An inbox that no other user of the account may listen on.
+                .custom_inbox_prefix(format!("_INBOX.{}", credentials.user));
         }
         let nats =
             connection.connect(&options.url).await.map_err(|error| connect_error(&options.url, error))?;

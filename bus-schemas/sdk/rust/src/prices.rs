@@ -3,13 +3,13 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use async_nats::jetstream::consumer::DeliverPolicy;
-use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::Subscriber;
 use futures::stream::{Stream, StreamExt as _};
 use nsl_schemas::price::PriceMessage;
 use nsl_schemas::token::Pair;
 use nsl_schemas::{canonical, streams, subject};
 
+use crate::query::QueryError;
 use crate::{Client, Source};
 
 /// Why prices cannot be followed.
@@ -19,6 +19,9 @@ pub enum Error {
     /// The price stream is not there, or the connection is gone.
     #[error("the price stream cannot be read")]
     Unavailable(#[source] Source),
+    /// The latest price cannot be read.
+    #[error("the latest price cannot be read")]
+    Latest(#[from] QueryError),
     /// A message that is no price.
     #[error("price message on {subject} cannot be read")]
     Malformed {
@@ -30,9 +33,11 @@ pub enum Error {
     },
 }
 
-/// Prices of one pair, each newer than the one before.
+/// Prices of one pair, each newer than the one before. What is published while the connection is away is left out: the
+/// next price counts, and the log has them all.
 pub struct PriceStream {
-    messages: Ordered,
+    latest: Option<PriceMessage>,
+    messages: Subscriber,
     last_position: u64,
 }
 
@@ -40,14 +45,16 @@ impl Stream for PriceStream {
     type Item = Result<PriceMessage, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(latest) = self.latest.take() {
+            self.last_position = latest.position;
+            return Poll::Ready(Some(Ok(latest)));
+        }
         loop {
-            let message = match ready!(self.messages.poll_next_unpin(context)) {
-                None => return Poll::Ready(None),
-                Some(Err(error)) => return Poll::Ready(Some(Err(Error::Unavailable(Box::new(error))))),
-                Some(Ok(message)) => message,
+            let Some(message) = ready!(self.messages.poll_next_unpin(context)) else {
+                return Poll::Ready(None);
             };
             match canonical::from_slice::<PriceMessage>(&message.payload) {
-                // A consumer that the server lost repeats what it had delivered.
+                // Published once more, or before it was asked for the latest.
                 Ok(price) if price.position <= self.last_position => {}
                 Ok(price) => {
                     self.last_position = price.position;
@@ -65,13 +72,11 @@ impl Stream for PriceStream {
 impl Client {
     /// Follows the accepted prices of `pair`.
     pub async fn prices(&self, pair: &Pair) -> Result<PriceStream, Error> {
-        let config = OrderedConfig {
-            filter_subject: subject::price(pair),
-            deliver_policy: DeliverPolicy::LastPerSubject,
-            ..OrderedConfig::default()
-        };
-        let messages = self.ordered_messages(streams::PRICES, config).await;
-        let (messages, _) = messages.map_err(|error| Error::Unavailable(Box::new(error)))?;
-        Ok(PriceStream { messages, last_position: 0 })
+        let subject = subject::price(pair);
+        // Before the latest is asked for: none falls between.
+        let messages = self.nats().subscribe(subject.clone()).await;
+        let messages = messages.map_err(|error| Error::Unavailable(Box::new(error)))?;
+        let latest = self.last_message(streams::PRICES, subject).await?;
+        Ok(PriceStream { latest, messages, last_position: 0 })
     }
 }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::jetstream::stream::DirectGetErrorKind;
 use async_nats::{HeaderMap, Message};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -52,6 +52,16 @@ pub enum SendError {
         /// When sending the same again can help.
         retry_after: Option<Duration>,
     },
+    /// The command is another tenant's, which this client's account on the bus cannot reach. Nothing was sent.
+    #[error("command {command_id} is for tenant {tenant}, the client is tenant {own}'s")]
+    ForeignTenant {
+        /// Which command.
+        command_id: Uuid,
+        /// Whose aggregate.
+        tenant: Tenant,
+        /// Whose client.
+        own: Tenant,
+    },
     /// The bus took nothing.
     #[error("command {command_id} could not be handed to the bus")]
     Unavailable {
@@ -89,6 +99,10 @@ impl Client {
         let command_id = prepared.command_id();
         let unavailable = |source: Source| SendError::Unavailable { command_id, source };
         let tenant = &prepared.subject().tenant;
+        if tenant != self.tenant() && !self.tenant().is_system() {
+            let (tenant, own) = (tenant.clone(), self.tenant().clone());
+            return Err(SendError::ForeignTenant { command_id, tenant, own });
+        }
         let results = self.nats().subscribe(subject::result(tenant, command_id)).await;
         let refusals = self.nats().subscribe(subject::refusal(tenant, command_id)).await;
         let mut answers = futures::stream::select(
@@ -141,14 +155,16 @@ impl Client {
         let (tenant, command_id) = (&prepared.subject().tenant, prepared.command_id());
         // Of refusals only this one holds for ever; an older one of another kind may be out of date, and resending
         // brings the present one.
-        let refusal = self.last_message::<Refusal>(subject::refusal(tenant, command_id)).await;
+        let refusal =
+            self.last_message::<Refusal>(streams::RESULTS, subject::refusal(tenant, command_id)).await;
         if let Ok(Some(refusal)) = refusal
             && refusal.code == errors::ID_REUSED.code
             && let Some(error) = own_refusal(prepared, refusal)
         {
             return Some(Err(error));
         }
-        let result = self.last_message::<CommandResult>(subject::result(tenant, command_id)).await;
+        let result =
+            self.last_message::<CommandResult>(streams::RESULTS, subject::result(tenant, command_id)).await;
         result.ok().flatten().and_then(|result| own_result(prepared, result))
     }
 
@@ -158,19 +174,22 @@ impl Client {
         tenant: &Tenant,
         command_id: Uuid,
     ) -> Result<Option<CommandResult>, QueryError> {
-        self.last_message(subject::result(tenant, command_id)).await
+        self.last_message(streams::RESULTS, subject::result(tenant, command_id)).await
     }
 
-    async fn last_message<T: serde::de::DeserializeOwned>(
+    /// The last message that `stream` has on `subject`. Asked for directly: such a request names the subject on the bus
+    /// itself, so that a tenant can be let ask for its own only.
+    pub(crate) async fn last_message<T: serde::de::DeserializeOwned>(
         &self,
+        stream: &str,
         subject: String,
     ) -> Result<Option<T>, QueryError> {
         let unavailable = |source: Source| QueryError::Unavailable { subject: subject.clone(), source };
-        let stream = self.jetstream().get_stream_no_info(streams::RESULTS).await;
+        let stream = self.jetstream().get_stream_no_info(stream).await;
         let stream = stream.map_err(|error| unavailable(Box::new(error)))?;
-        let message = match stream.get_last_raw_message_by_subject(&subject).await {
+        let message = match stream.direct_get_last_for_subject(&subject).await {
             Ok(message) => message,
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(unavailable(Box::new(error))),
         };
         canonical::from_slice(&message.payload)

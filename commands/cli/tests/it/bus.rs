@@ -28,11 +28,16 @@ async fn world() -> Option<World> {
     for (name, subjects) in [
         (streams::COMMANDS, vec![streams::COMMANDS_SUBJECT]),
         (streams::RESULTS, streams::RESULTS_SUBJECTS.to_vec()),
-        (streams::EVENTS, vec![streams::EVENTS_SUBJECT]),
     ] {
         let subjects = subjects.into_iter().map(str::to_owned).collect();
         let storage = stream::StorageType::Memory;
-        let config = stream::Config { name: name.to_owned(), subjects, storage, ..stream::Config::default() };
+        let config = stream::Config {
+            name: name.to_owned(),
+            subjects,
+            storage,
+            allow_direct: true,
+            ..stream::Config::default()
+        };
         jetstream.get_or_create_stream(config).await.unwrap();
     }
     let tenant = Tenant::parse(&format!("t{}", Uuid::now_v7().simple())).unwrap();
@@ -155,22 +160,31 @@ async fn balances_are_shown_in_whole_tokens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_told_one_a_line_and_end_where_the_log_ends() {
     let Some(world) = world().await else { return };
-    let mut positions = Vec::new();
-    for event in ["creation-requested", "key-created"] {
-        let mut headers = async_nats::HeaderMap::new();
-        headers.insert("ce-id", "i");
-        headers.insert("ce-type", event);
-        headers.insert("ce-time", "2026-11-22T19:00:00Z");
-        let to = format!("nsl.v1.evt.{}.wallet.main.{event}", world.tenant);
-        let stored = world.jetstream.publish_with_headers(to, headers, "{\"n\":1}".into()).await.unwrap();
-        positions.push(stored.await.unwrap().sequence);
-    }
-    let from = positions[0].to_string();
-    let tail = ["events", "tail", "--tenant", world.tenant.as_str(), "--from", from.as_str(), "--json"];
-    let (run, ()) = world.nsl("", &tail, async {}).await;
+    let event = |position: u64, name: &str| {
+        json!({
+            "position": position, "subject": format!("nsl.v1.evt.acme.wallet.main.{name}"), "id": Uuid::nil(),
+            "type": name, "schema_version": "1.0.0", "time": "2026-11-22T19:00:00Z", "version": 1, "payload": "{\"n\":1}",
+        })
+    };
+    let page = json!({"ok": {
+        "data": [event(7, "creation-requested"), event(9, "key-created")], "position": 9, "head": 9,
+    }});
+    let subject = subject::query(&world.tenant, name::EVENTS);
+    let mut questions = world.service.subscribe(subject).await.unwrap();
+    subscribed(&world.service).await;
+    let service = world.service.clone();
+    let served = tokio::spawn(async move {
+        let question = questions.next().await.unwrap();
+        service.publish(question.reply.clone().unwrap(), page.to_string().into()).await.unwrap();
+        subscribed(&service).await;
+        serde_json::from_slice::<Value>(&question.payload).unwrap()
+    });
+    let tail = ["events", "tail", "--from", "7", "--json"];
+    let (run, question) = world.nsl("", &tail, served).await;
     assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(question.unwrap()["after"], 6);
     let lines: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.iter().map(|line| line["position"].as_u64().unwrap()).collect::<Vec<_>>(), positions);
+    assert_eq!(lines.iter().map(|line| line["position"].as_u64().unwrap()).collect::<Vec<_>>(), [7, 9]);
     assert_eq!((&lines[1]["type"], &lines[1]["data"]), (&"key-created".into(), &json!({"n": 1})));
 }
 

@@ -47,7 +47,14 @@ impl Bus {
             let _ = jetstream.delete_stream(name).await;
             let subjects = subjects.into_iter().map(str::to_owned).collect();
             let storage = StorageType::Memory;
-            let config = Config { name: name.into(), subjects, retention, storage, ..Config::default() };
+            let config = Config {
+                name: name.into(),
+                subjects,
+                retention,
+                storage,
+                allow_direct: true,
+                ..Config::default()
+            };
             jetstream.create_stream(config).await.unwrap();
         }
         let mut commands = client.subscribe("nsl.v1.cmd.>").await.unwrap();

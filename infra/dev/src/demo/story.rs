@@ -185,11 +185,10 @@ async fn count_signed(stage: &Stage, wallet: &BornWallet, tx_hash: &str) -> anyh
         id: Some(wallet.wallet.clone()),
         name: Some("transfer-signed".parse()?),
     };
-    let mut events = stage.client.events(&filter, 1).await?;
+    let mut events = stage.client.events_to_head(&filter, 1).await?;
     let mut count = 0;
-    for _ in 0..events.backlog() {
-        let event = events.next().await.context("the event stream ended")??;
-        let payload: serde_json::Value = serde_json::from_str(event.data.get())?;
+    while let Some(event) = events.next().await {
+        let payload: serde_json::Value = serde_json::from_str(event?.data.get())?;
         count += usize::from(payload["tx_hash"] == tx_hash);
     }
     Ok(count)

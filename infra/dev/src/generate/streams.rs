@@ -54,6 +54,7 @@ fn facts(stream: &StreamDefinition) -> Value {
     add("max_message_bytes", json!(stream.max_message_bytes));
     add("deny_delete", json!(stream.deny_delete));
     add("deny_purge", json!(stream.deny_purge));
+    add("allow_direct", json!(stream.allow_direct));
     add("first_sequence", json!(stream.first_sequence));
     add("duplicate_window_ms", json!(stream.duplicate_window_ms));
     Value::Object(facts)

@@ -87,7 +87,7 @@ fn site_runs_in_the_background_until_down_and_keeps_its_endpoints() {
     let workspace = Workspace::new();
     assert!(workspace.run(&["status"], 5).contains("Not running"));
     let first = workspace.run(&["up", "--parts-only"], 0);
-    for expected in ["postgres://nsl:", "nats://client:", "http://127.0.0.1:", "Try:"] {
+    for expected in ["postgres://nsl:", "nats://tenant-demo:", "http://127.0.0.1:", "Try:"] {
         assert!(first.contains(expected), "{first}");
     }
     assert!(workspace.run(&["status"], 0).contains("neo "));

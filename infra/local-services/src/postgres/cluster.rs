@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{DATABASE, USER};
+use super::{DATABASE, PostgresEndpoint, USER};
 use crate::cancellation::Hooks;
 use crate::command;
 use crate::private_file::{self, make_directory, random_hex, read_bounded, remove, write_private};
@@ -101,6 +101,19 @@ impl Cluster {
         Ok(())
     }
 
+    /// Lets the services' roles log in with their passwords, making those that are missing. At every start: the cluster
+    /// may be older than a role.
+    pub(crate) fn give_roles(&self, binaries: &Path, endpoint: &PostgresEndpoint) -> Result<(), Error> {
+        let mut psql = command::prepare(&binaries.join("psql"), self.user(), &self.folder);
+        psql.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"])
+            .args(["--host=127.0.0.1", "--username", USER, "--dbname", DATABASE])
+            .arg(format!("--port={}", endpoint.port))
+            // Not in an argument, which every process of the machine can read.
+            .env("PGPASSWORD", &endpoint.password);
+        command::run(psql, &role_statements(endpoint))?;
+        Ok(())
+    }
+
     fn create_in(&self, data: &Path, binaries: &Path, password_file: &Path) -> Result<(), command::Error> {
         let mut initdb = command::prepare(&binaries.join("initdb"), self.user(), &self.folder);
         let mut password_argument = OsString::from("--pwfile=");
@@ -115,6 +128,17 @@ impl Cluster {
         command::run(single, &format!("CREATE DATABASE {DATABASE} OWNER {USER};\n"))?;
         Ok(())
     }
+}
+
+/// Role names are ours and passwords are hex, so neither needs quoting beyond this.
+fn role_statements(endpoint: &PostgresEndpoint) -> String {
+    let statement = |(role, password): (&&str, &String)| {
+        format!(
+            "SELECT 'CREATE ROLE {role}' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') \\gexec\n\
+             ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS PASSWORD '{password}';\n"
+        )
+    };
+    endpoint.roles.iter().map(statement).collect()
 }
 
 /// Removes the data that a site keeps elsewhere, if it does.

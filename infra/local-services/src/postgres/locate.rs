@@ -14,7 +14,7 @@ const MAJOR_MINIMUM: u32 = 15;
 const VERSIONED_FOLDERS: &str = "/usr/lib/postgresql";
 
 /// What we need beside the server itself.
-const COMPANIONS: [&str; 2] = ["initdb", "pg_isready"];
+const COMPANIONS: [&str; 3] = ["initdb", "pg_isready", "psql"];
 
 /// Postgres can be neither found nor installed.
 #[derive(Debug, thiserror::Error)]

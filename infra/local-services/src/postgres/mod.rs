@@ -3,6 +3,7 @@
 mod cluster;
 mod locate;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +14,7 @@ pub(crate) use locate::{Error as LocateError, find, find_or_install};
 use crate::probe::Readiness;
 use crate::process::{self, Specification, StopSignal};
 
-/// Superuser and owner of the database; the migrations create the services' roles.
+/// Superuser and owner of the database; runs the migrations, and nothing else of ours logs in as it.
 const USER: &str = "nsl";
 const DATABASE: &str = "nsl";
 /// Services' pools and parallel tests together; the default of 100 is too few for a whole test run.
@@ -22,6 +23,9 @@ const CONNECTIONS_MAX: u16 = 300;
 pub(crate) const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(15);
 /// The kernel's limit for socket addresses is 108 bytes; `/.s.PGSQL.65535.lock` follows the folder.
 const SOCKET_FOLDER_BYTES_MAX: usize = 85;
+
+/// The roles that services log in as. What each may do is said by the migrations; a role without them may do nothing.
+pub const ROLES: [&str; 4] = ["nsl_commands", "nsl_reactor", "nsl_projections", "nsl_auditor"];
 
 /// Where the database listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,17 +38,27 @@ pub struct PostgresEndpoint {
     pub password: String,
     /// Database name.
     pub database: &'static str,
+    /// Passwords of the services' roles.
+    pub roles: BTreeMap<&'static str, String>,
 }
 
 impl PostgresEndpoint {
-    pub(crate) fn new(port: u16, password: String) -> Self {
-        Self { port, user: USER, password, database: DATABASE }
+    pub(crate) fn new(port: u16, password: String, roles: BTreeMap<&'static str, String>) -> Self {
+        Self { port, user: USER, password, database: DATABASE, roles }
     }
 
-    /// The connection URL, password included.
+    /// The owner's connection URL, password included.
     pub fn url(&self) -> String {
-        let Self { port, user, password, database } = self;
-        format!("postgres://{user}:{password}@127.0.0.1:{port}/{database}")
+        self.url_as(self.user, &self.password)
+    }
+
+    /// The connection URL of one of [`ROLES`], password included; `None` for a role that does not exist.
+    pub fn url_of(&self, role: &str) -> Option<String> {
+        Some(self.url_as(role, self.roles.get(role)?))
+    }
+
+    fn url_as(&self, user: &str, password: &str) -> String {
+        format!("postgres://{user}:{password}@127.0.0.1:{}/{}", self.port, self.database)
     }
 }
 

@@ -96,6 +96,11 @@ impl SiteDirectory {
         self.path.join("site.json")
     }
 
+    /// Names the tenants of the bus.
+    pub(super) fn tenants(&self) -> PathBuf {
+        self.path.join("tenants.json")
+    }
+
     pub(crate) fn postgres(&self) -> PathBuf {
         self.path.join("postgres")
     }

@@ -28,6 +28,30 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// `tenants.json` is not what we write.
+    #[error("{} is damaged", path.display())]
+    Tenants {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A tenant cannot have this name.
+    #[error("tenant {name:?}: expected 1 to 64 characters of A-Z a-z 0-9 _ -, and not \"system\"")]
+    TenantName {
+        /// The name, cut to a printable length.
+        name: String,
+    },
+    /// The bus could not be told to read its configuration.
+    #[error("cannot have nats-server read its configuration again")]
+    Reload(#[source] nix::Error),
+    /// The bus does not let a tenant in that was given an account.
+    #[error("nats-server does not take up the account of tenant {name}; its log says why")]
+    TenantNotTakenUp {
+        /// The tenant.
+        name: String,
+    },
     /// No temporary folder could be created.
     #[error("cannot create a temporary folder")]
     TemporaryFolder(#[source] std::io::Error),

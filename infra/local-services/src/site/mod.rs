@@ -3,6 +3,7 @@
 mod directory;
 mod error;
 mod settings;
+mod tenants;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -13,9 +14,10 @@ use tempfile::TempDir;
 pub use directory::SiteDirectory;
 pub use error::Error;
 use settings::Settings;
+pub use tenants::add_tenant;
 
 use crate::cancellation::Hooks;
-use crate::nats::{self, NATS_USERS, NatsEndpoint};
+use crate::nats::{self, NatsEndpoint};
 use crate::neo::{self, NeoEndpoint};
 use crate::postgres::{self, Cluster, PostgresEndpoint};
 use crate::private_file::{random_hex, read_bounded, remove, write_private};
@@ -146,7 +148,10 @@ impl Site {
         let password = self.secret("postgres-password")?;
         cluster.initialise(&binaries, &password, &self.hooks)?;
 
-        let endpoint = PostgresEndpoint::new(self.port("postgres")?, password);
+        let roles =
+            postgres::ROLES.map(|role| Ok((role, self.secret(&format!("postgres-{role}-password"))?)));
+        let roles = roles.into_iter().collect::<Result<_, Error>>()?;
+        let endpoint = PostgresEndpoint::new(self.port("postgres")?, password, roles);
         let specification = postgres::specification(&cluster, &binaries, endpoint.port);
         let deadline = Instant::now() + postgres::PREDECESSOR_TIMEOUT;
         loop {
@@ -156,6 +161,7 @@ impl Site {
                 result => break result?,
             }
         }
+        cluster.give_roles(&binaries, &endpoint)?;
         self.endpoints.postgres = Some(endpoint.clone());
         Ok(endpoint)
     }
@@ -166,16 +172,27 @@ impl Site {
             return Ok(endpoint);
         }
         let installation = self.tools.nats_server(&self.hooks)?;
-        let password = |user| Ok((user, self.secret(&format!("nats-{user}-password"))?));
-        let passwords = NATS_USERS.into_iter().map(password).collect::<Result<_, Error>>()?;
-        let port = self.port("nats")?;
-        let endpoint = NatsEndpoint { port, monitoring_port: self.port("nats-monitoring")?, passwords };
-        let configuration = nats::configuration(&endpoint, &self.directory, self.temporary.is_some());
-        let configuration = self.write_configuration("nats.conf", &configuration)?;
+        let tenants = tenants::load(&self.directory)?;
+        let passwords = tenants::passwords(&self.directory, &tenants)?;
+        let port = self.port(tenants::PORT)?;
+        let endpoint =
+            NatsEndpoint { port, monitoring_port: self.port(tenants::MONITORING_PORT)?, passwords };
+        tenants::configure(&self.directory, &endpoint, &tenants, self.temporary.is_some())?;
+        let configuration = self.directory.configuration(nats::CONFIGURATION);
         let specification = nats::specification(&installation, &endpoint, &configuration, &self.directory);
         self.start_as(specification, None)?;
         self.endpoints.nats = Some(endpoint.clone());
         Ok(endpoint)
+    }
+
+    /// Gives `tenant` an account on the bus, which may be running.
+    pub fn add_tenant(&mut self, tenant: &str) -> Result<(), Error> {
+        let tenants = tenants::remember(&self.directory, tenant)?;
+        let passwords = tenants::passwords(&self.directory, &tenants)?;
+        let Some(endpoint) = &mut self.endpoints.nats else { return Ok(()) };
+        endpoint.passwords = passwords;
+        tenants::configure(&self.directory, endpoint, &tenants, self.temporary.is_some())?;
+        tenants::take_up(&self.directory, endpoint, tenant)
     }
 
     /// Starts the Neo node and returns where it listens.
@@ -267,13 +284,7 @@ impl Site {
 
     /// The random secret kept under `name`, the same at every start.
     pub fn secret(&self, name: &str) -> Result<String, Error> {
-        let path = self.directory.secret(name);
-        if let Some(secret) = read_bounded(&path)? {
-            return Ok(secret.trim().to_owned());
-        }
-        let secret = random_hex(SECRET_BYTES)?;
-        write_private(&path, secret.as_bytes())?;
-        Ok(secret)
+        obtain_secret(&self.directory, name)
     }
 
     /// Writes a private configuration file of a process and returns its path.
@@ -296,6 +307,17 @@ impl Site {
         let found = self.processes.iter_mut().find(|process| process.name() == name);
         found.ok_or_else(|| Error::UnknownProcess { name: name.to_owned() })
     }
+}
+
+/// The random secret kept under `name`, made when it is asked for first.
+fn obtain_secret(directory: &SiteDirectory, name: &str) -> Result<String, Error> {
+    let path = directory.secret(name);
+    if let Some(secret) = read_bounded(&path)? {
+        return Ok(secret.trim().to_owned());
+    }
+    let secret = random_hex(SECRET_BYTES)?;
+    write_private(&path, secret.as_bytes())?;
+    Ok(secret)
 }
 
 impl Drop for Site {

@@ -34,6 +34,11 @@ impl Settings {
         Ok(Self { path, kept, in_use: BTreeSet::new() })
     }
 
+    /// The port kept for `purpose`, if one was ever chosen.
+    pub(super) fn known_port(&self, purpose: &str) -> Option<u16> {
+        self.kept.ports.get(purpose).copied()
+    }
+
     pub(super) fn port(&mut self, purpose: &str) -> Result<u16, Error> {
         let kept = self.kept.ports.get(purpose).copied();
         if let Some(port) = kept.filter(|port| self.in_use.contains(purpose) || port::is_free(*port)) {

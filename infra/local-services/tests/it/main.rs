@@ -7,6 +7,7 @@ mod locking;
 mod nats;
 mod neo;
 mod postgres;
+mod tenants;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

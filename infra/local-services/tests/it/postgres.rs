@@ -107,3 +107,18 @@ fn site_that_the_server_account_cannot_enter_keeps_its_data_elsewhere() {
     Site::remove(&folder).unwrap();
     assert!(!std::path::Path::new(&data).exists(), "removing the site removes its data, wherever it is");
 }
+
+#[test]
+fn a_service_logs_in_as_its_own_role_and_may_do_nothing_that_no_migration_gave_it() {
+    let site = Site::temporary(&[Part::Postgres]).unwrap();
+    let endpoint = endpoint(&site);
+    psql(&endpoint.url(), "CREATE TABLE secret AS SELECT 42 AS answer").unwrap();
+    for role in nsl_local_services::POSTGRES_ROLES {
+        let url = endpoint.url_of(role).unwrap();
+        assert_eq!(psql(&url, "SELECT current_user").unwrap(), role);
+        assert!(psql(&url, "SELECT answer FROM secret").unwrap_err().contains("permission denied"));
+        assert!(psql(&url, "CREATE TABLE own (x int)").unwrap_err().contains("permission denied"));
+        assert!(psql(&url, "CREATE ROLE more").unwrap_err().contains("permission denied"));
+    }
+    assert_eq!(endpoint.url_of("nobody"), None);
+}

@@ -15,18 +15,19 @@ struct Line<'a> {
     event_type: &'a str,
     schema_version: &'a str,
     time: &'a str,
+    version: u64,
     data: &'a RawValue,
 }
 
 pub(super) fn json(event: &PublishedEvent) -> Result<String, std::io::Error> {
-    let PublishedEvent { position, subject, id, event_type, schema_version, time, data } = event;
-    let line =
-        Line { reason: "event", position: *position, subject, id, event_type, schema_version, time, data };
+    let PublishedEvent { position, subject, id, event_type, schema_version, time, version, data } = event;
+    let (position, version, reason) = (*position, *version, "event");
+    let line = Line { reason, position, subject, id, event_type, schema_version, time, version, data };
     Ok(serde_json::to_string(&line)?)
 }
 
 pub(super) fn human(event: &PublishedEvent) -> String {
-    let PublishedEvent { position, subject, id: _, event_type: _, schema_version: _, time, data: _ } = event;
+    let PublishedEvent { position, subject, time, .. } = event;
     let what = subject.strip_prefix("nsl.v1.evt.").unwrap_or(subject);
     format!("{position:>8}  {time}  {what}")
 }
@@ -45,6 +46,7 @@ mod tests {
             event_type: "t".into(),
             schema_version: "1.0.0".into(),
             time: "2026-11-22T19:00:00Z".into(),
+            version: 1,
             data,
         };
         assert!(json(&event).unwrap().ends_with("\"data\":{\"b\":1,\"a\":1.0}}"));

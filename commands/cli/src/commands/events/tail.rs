@@ -21,7 +21,7 @@ pub(crate) struct Tail {
     /// The first position; by default the last ten positions, or with --follow only new events.
     #[arg(long, value_name = "POSITION")]
     from: Option<u64>,
-    /// Only events of this tenant.
+    /// Only events of this tenant: the context's own, or with a context of the tenant system any.
     #[arg(long)]
     tenant: Option<Tenant>,
     /// Only events of this aggregate type, as wallet.
@@ -47,9 +47,11 @@ impl Tail {
         };
         let Self { from: _, tenant, aggregate, id, name, follow } = self;
         let filter = EventFilter { tenant, aggregate, id, name };
-        let events = session.client.events(&filter, from_position).await?;
-        let backlog = usize::try_from(events.backlog()).unwrap_or(usize::MAX);
-        let mut events = events.take(if follow { usize::MAX } else { backlog });
+        let mut events = if follow {
+            session.client.events(&filter, from_position).await?
+        } else {
+            session.client.events_to_head(&filter, from_position).await?
+        };
         while let Some(event) = events.next().await {
             let event = event?;
             let line = if invocation.shell.is_json() { line::json(&event)? } else { line::human(&event) };
@@ -59,7 +61,7 @@ impl Tail {
     }
 
     async fn default_position(&self, session: &Session<'_>) -> Result<u64, Error> {
-        let next = session.client.published_head().await? + 1;
+        let next = session.client.log_head().await? + 1;
         Ok(if self.follow { next } else { next.saturating_sub(POSITIONS_BACK).max(FIRST_POSITION) })
     }
 }

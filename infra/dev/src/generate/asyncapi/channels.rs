@@ -14,7 +14,7 @@ pub(super) const HEAD: &str = "head";
 /// Channel and message of what no consumer could read.
 pub(super) const PARKED: &str = "parked";
 
-const REFUSAL_BY_SEQUENCE: &str = "nsl.v1.ref.seq.{sequence}";
+const REFUSAL_BY_SEQUENCE: &str = "nsl.v1.ref.{tenant}.{sequence}";
 
 /// Parameters of the templates, with what they stand for and an example.
 const PARAMETERS: [(&str, &str, &str); 6] = [
@@ -201,6 +201,9 @@ mod tests {
             let Some(expected) = built(message.kind) else { continue };
             assert_eq!(filled(&address(message.kind).unwrap()), expected);
         }
-        assert_eq!(filled(REFUSAL_BY_SEQUENCE), subject::refusal_by_sequence(42));
+        assert_eq!(
+            filled(REFUSAL_BY_SEQUENCE),
+            subject::refusal_by_sequence(&Tenant::parse("acme").unwrap(), 42)
+        );
     }
 }

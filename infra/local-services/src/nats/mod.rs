@@ -1,8 +1,15 @@
-//! A private nats-server with JetStream on disk, one user per process that speaks on it.
+//! A private nats-server with JetStream on disk: one user per process that speaks on it, one account per tenant.
+
+mod accounts;
+mod configured;
+mod login;
+mod users;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub(crate) use configured::configured_at;
+pub(crate) use login::is_let_in;
 use serde_json::json;
 
 use crate::installation::Installation;
@@ -10,19 +17,10 @@ use crate::probe::Readiness;
 use crate::process::{Specification, StopSignal};
 use crate::site::SiteDirectory;
 
-/// One user per process on the bus, so that the server's logs and limits can tell them apart; `client` is for
-/// people and SDKs, `admin` for tools and tests.
-pub const NATS_USERS: [&str; 9] = [
-    "admin",
-    "audit-log",
-    "chain-relay",
-    "client",
-    "commands",
-    "enclave-host",
-    "gateway",
-    "price-sources",
-    "projections",
-];
+/// The name of its process.
+pub(crate) const PROCESS: &str = "nats";
+/// Its configuration file.
+pub(crate) const CONFIGURATION: &str = "nats.conf";
 
 /// Where the bus listens and who may connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +29,8 @@ pub struct NatsEndpoint {
     pub port: u16,
     /// Loopback port of the HTTP monitoring pages.
     pub monitoring_port: u16,
-    /// Passwords by user name.
-    pub passwords: BTreeMap<&'static str, String>,
+    /// Passwords by user name: the services' and each tenant's.
+    pub passwords: BTreeMap<String, String>,
 }
 
 impl NatsEndpoint {
@@ -46,11 +44,28 @@ impl NatsEndpoint {
         let password = self.passwords.get(user)?;
         Some(format!("nats://{user}:{password}@127.0.0.1:{}", self.port))
     }
+
+    /// The user of a tenant.
+    pub fn tenant_user(tenant: &str) -> String {
+        accounts::tenant_user(tenant)
+    }
+}
+
+/// All users of a bus with these tenants.
+pub(crate) fn users(tenants: &[String]) -> impl Iterator<Item = String> {
+    users::USERS
+        .iter()
+        .map(|user| user.name.to_owned())
+        .chain(tenants.iter().map(|tenant| accounts::tenant_user(tenant)))
 }
 
 /// The server's configuration file. JSON is a subset of its format. `is_open` lets clients without credentials in.
-pub(crate) fn configuration(endpoint: &NatsEndpoint, directory: &SiteDirectory, is_open: bool) -> String {
-    let user = |(user, password): (&&str, &String)| json!({"user": user, "password": password});
+pub(crate) fn configuration(
+    endpoint: &NatsEndpoint,
+    tenants: &[String],
+    directory: &SiteDirectory,
+    is_open: bool,
+) -> String {
     let mut configuration = json!({
         "server_name": "nsl-local",
         "listen": format!("127.0.0.1:{}", endpoint.port),
@@ -58,10 +73,10 @@ pub(crate) fn configuration(endpoint: &NatsEndpoint, directory: &SiteDirectory, 
         // Synced when the server does it by itself: Postgres is the truth and losing the bus loses no fact (D1), while a
         // sync for each of a command's messages took four fifths of the whole system's rate.
         "jetstream": { "store_dir": directory.nats() },
-        "authorization": { "users": endpoint.passwords.iter().map(user).collect::<Vec<_>>() },
+        "accounts": accounts::accounts(tenants, &endpoint.passwords),
     });
     if is_open {
-        configuration["no_auth_user"] = NATS_USERS[0].into();
+        configuration["no_auth_user"] = users::ADMIN.into();
     }
     format!("{configuration:#}\n")
 }
@@ -74,7 +89,7 @@ pub(crate) fn specification(
     directory: &SiteDirectory,
 ) -> Specification {
     Specification {
-        name: "nats".into(),
+        name: PROCESS.into(),
         program: installation.program.clone(),
         arguments: vec!["--config".into(), configuration.into()],
         environment: Vec::new(),
