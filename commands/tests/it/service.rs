@@ -18,6 +18,7 @@ impl Service {
             format!("bus.url={bus}"),
             format!("log.owner_url={database}"),
             format!("log.url={database}"),
+            format!("reactor.url={database}"),
             format!("processor.genesis_file={}", file("genesis.json")),
             format!("processor.signing_deadline_ms={signing_deadline_ms}"),
             // Short, so that another life of the process takes over at once.

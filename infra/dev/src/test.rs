@@ -1,5 +1,6 @@
 //! `cargo dev test`: all tests against real services that exist only for this run.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -95,11 +96,11 @@ impl Programs {
             keep(built, failpoints.path(), name)?;
         }
         let built = Binaries::build(layout.root(), &services::built())?;
-        for service in services::built() {
-            let path = built.path(service.binary);
-            keep(&path, services.path(), service.binary)?;
-            if !failpoints.path().join(service.binary).exists() {
-                keep(&path, failpoints.path(), service.binary)?;
+        let names: BTreeSet<&str> = services::built().map(|service| service.binary).collect();
+        for name in names {
+            keep(&built.path(name), services.path(), name)?;
+            if !failpoints.path().join(name).exists() {
+                keep(&built.path(name), failpoints.path(), name)?;
             }
         }
         Ok(Self { target, services, failpoints, distribution })
