@@ -173,8 +173,10 @@ fn stop_pool(site: &mut Site) -> Result<(), Error> {
     let path = site.directory().configuration(&format!("{COMMANDS}.toml"));
     let text = read_bounded(&path)?.unwrap_or_default();
     let mut configuration: Table = text.parse().map_err(Error::Configuration)?;
-    let reactor = Table::from_iter([("republish_after_ms".to_owned(), Value::from(REPUBLISH_AFTER_MS))]);
-    configuration.insert("reactor".to_owned(), reactor.into());
+    let reactor = configuration.entry("reactor").or_insert_with(|| Table::new().into());
+    if let Some(reactor) = reactor.as_table_mut() {
+        reactor.insert("republish_after_ms".to_owned(), Value::from(REPUBLISH_AFTER_MS));
+    }
     write_private(&path, configuration.to_string().as_bytes())?;
     site.restart(COMMANDS)?;
     Ok(())
