@@ -34,11 +34,6 @@ impl Admission {
         incoming.command()
     }
 
-    /// Whether the issuer may issue the command, as far as the directory knows.
-    pub(crate) fn is_authorised(&self, incoming: &Incoming, directory: &Directory, now_ms: u64) -> bool {
-        self.authorise(incoming, directory, now_ms).is_ok()
-    }
-
     /// Nothing is recorded before this: not even a rejection, or anyone could fill the log.
     fn authorise(&self, incoming: &Incoming, directory: &Directory, now_ms: u64) -> Result<(), Refused> {
         let subject = &incoming.subject;

@@ -1,7 +1,7 @@
 //! A batch for the log, gathered command by command: each is decided on what the commands before it decided, and nothing
 //! of it counts before the commit (D3).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +16,7 @@ use nsl_schemas::event::{Metadata, WireEvent as _};
 use nsl_schemas::ids;
 use nsl_schemas::number::UnixMs;
 use nsl_schemas::result::Answer;
+use uuid::Uuid;
 
 use crate::aggregates::{DecidedEvent, StreamKey, Versioned, aggregate_type};
 use crate::directory::Directory;
@@ -50,6 +51,10 @@ pub(crate) struct Known<'a> {
 pub(crate) struct Batch<D> {
     /// When its first command was taken up.
     pub started: Instant,
+    /// The ids of its commands: a batch decides an id once.
+    pub ids: HashSet<Uuid>,
+    /// Of its commands' payloads.
+    pub payload_bytes: usize,
     /// The commands, in order.
     pub taken: Vec<Taken<D>>,
     /// What the log shall hold of each.
@@ -67,6 +72,8 @@ impl<D> Batch<D> {
     pub(crate) fn new() -> Self {
         Self {
             started: Instant::now(),
+            ids: HashSet::new(),
+            payload_bytes: 0,
             taken: Vec::new(),
             appends: Vec::new(),
             event_counts: Vec::new(),
@@ -91,6 +98,8 @@ impl<D> Batch<D> {
             }
             Err(rejection) => rejected(&taken, rejection, now_ms),
         };
+        self.ids.insert(append.command_id);
+        self.payload_bytes += append.payload.len();
         self.taken.push(taken);
         self.event_counts.push(u32::try_from(append.events.len()).unwrap_or(u32::MAX));
         self.appends.push(append);

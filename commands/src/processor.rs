@@ -229,15 +229,14 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         if room == 0 || self.backlog.is_empty() {
             return Vec::new();
         }
-        let under_way: HashSet<Uuid> = self.under_way().collect();
-        let mut bytes: usize = self.gathered.taken.iter().map(payload_bytes).sum();
+        let mut bytes = self.gathered.payload_bytes;
         let mut chunk = Vec::with_capacity(room.min(self.backlog.len()));
         while chunk.len() < room && bytes < BATCH_PAYLOAD_BYTES_MAX {
             let Some(waiting) = self.backlog.pop_front() else { break };
-            if under_way.contains(&waiting.taken.command_id()) {
+            if self.is_under_way(waiting.taken.command_id()) {
                 self.copies.push(waiting.taken);
             } else {
-                bytes += payload_bytes(&waiting.taken);
+                bytes += waiting.taken.incoming.signed.payload.len();
                 chunk.push(waiting);
             }
         }
@@ -249,10 +248,9 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         if self.copies.is_empty() {
             return;
         }
-        let under_way: HashSet<_> = self.under_way().collect();
         let (kept, free): (Vec<_>, Vec<_>) = std::mem::take(&mut self.copies)
             .into_iter()
-            .partition(|copy| under_way.contains(&copy.command_id()));
+            .partition(|copy| self.is_under_way(copy.command_id()));
         self.copies = kept;
         if free.is_empty() {
             return;
@@ -263,9 +261,10 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         self.backlog.make_contiguous().sort_by_key(|waiting| waiting.taken.sequence);
     }
 
-    fn under_way(&self) -> impl Iterator<Item = Uuid> {
-        let committing = self.committing.iter().flat_map(|commit| &commit.batch.taken);
-        committing.chain(&self.gathered.taken).map(Taken::command_id)
+    fn is_under_way(&self, command_id: Uuid) -> bool {
+        let is_committing =
+            self.committing.as_ref().is_some_and(|commit| commit.batch.ids.contains(&command_id));
+        is_committing || self.gathered.ids.contains(&command_id)
     }
 
     /// Judges a chunk and brings the states together that it needs. Without the log, the chunk waits again.
@@ -363,10 +362,6 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         self.backoff = (backoff * 2).min(BACKOFF_LIMIT);
         stop.run_until_cancelled(tokio::time::sleep(backoff)).await.is_some()
     }
-}
-
-fn payload_bytes<D>(taken: &Taken<D>) -> usize {
-    taken.incoming.signed.payload.len()
 }
 
 /// The outcome of the commit under way.

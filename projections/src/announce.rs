@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::cloud_event;
 use crate::failpoints;
-use crate::fault::{Fault, Pace, caught};
+use crate::fault::{Failure, Fault, Pace, Tries};
 use crate::feed::Feed;
 use crate::progress::Progress;
 use crate::runner::pause;
@@ -91,7 +91,11 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl Failure for Error {
+    fn panicked(message: String) -> Self {
+        Self::Panicked { message }
+    }
+
     fn fault(&self) -> Fault {
         match self {
             Self::Event { position, event_id, .. } => {
@@ -128,22 +132,16 @@ impl Announcer {
     /// Publishes until `stop`. Where the stream contradicts the log, nothing more is published: going on would tell
     /// readers two histories.
     pub async fn run(self, wake: watch::Receiver<u64>, stop: CancellationToken) {
-        let mut failures: u32 = 0;
+        let mut tries = Tries::default();
         while !stop.is_cancelled() {
-            let before = self.progress.status().position;
-            let outcome = caught(self.follow(&wake, &stop)).await;
-            let error = match outcome {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => error,
-                Err(message) => Error::Panicked { message },
+            let work = Box::pin(self.follow(&wake, &stop));
+            let Err((fault, rest)) = tries.make(NAME, &self.progress, self.pace, work).await else {
+                continue;
             };
-            failures = if self.progress.status().position > before { 1 } else { failures.saturating_add(1) };
-            let fault = error.fault();
-            fault.report(NAME);
             // What is before an event that cannot be published is published.
             let position = fault.event.map(|(position, _)| position - 1);
             self.progress.blocked(&fault, position, self.log.head().await.ok());
-            pause(self.pace.rest(&fault, failures), &stop).await;
+            pause(rest, &stop).await;
         }
     }
 

@@ -8,7 +8,7 @@ use nsl_event_store::RecordedEvent;
 use nsl_schemas::envelope::HEADER_TRACEPARENT;
 use nsl_schemas::event::HEADER_SCHEMA_VERSION;
 use nsl_schemas::subject;
-use nsl_schemas::token::{self, AggregateType, EventName};
+use nsl_schemas::token::{self, AggregateId, AggregateType, EventName};
 
 /// The id of the event.
 pub const ID: &str = "ce-id";
@@ -40,18 +40,45 @@ pub enum Error {
     Header(#[from] headers::Error),
 }
 
-/// The message for an event.
-pub fn message(event: &RecordedEvent) -> Result<SequencedMessage, Error> {
+/// What an event is called where it is published.
+#[derive(Debug)]
+pub(crate) struct Names {
+    /// The subject it is published on.
+    pub(crate) subject: String,
+    /// Where it comes from: its aggregate.
+    source: String,
+    /// The aggregate's id within the tenant.
+    id: AggregateId,
+    /// Its type, `nsl.v1.<aggregate>.<event>`.
+    pub(crate) event_type: String,
+    /// When it was recorded, RFC 3339.
+    pub(crate) time: String,
+}
+
+/// Names an event.
+pub(crate) fn names(event: &RecordedEvent) -> Result<Names, Error> {
     let (tenant, id) = subject::split_stream_id(&event.aggregate_id)?;
     let aggregate = AggregateType::parse(&event.aggregate_type)?;
     let name = EventName::parse(&event.event_type)?;
     let time = Timestamp::from_millisecond(event.recorded_at_ms).map_err(Error::Time)?;
+    Ok(Names {
+        subject: subject::event(&tenant, &aggregate, &id, &name),
+        source: format!("/nsl/{tenant}/{aggregate}/{id}"),
+        event_type: format!("nsl.v1.{aggregate}.{name}"),
+        time: time.to_string(),
+        id,
+    })
+}
+
+/// The message for an event.
+pub fn message(event: &RecordedEvent) -> Result<SequencedMessage, Error> {
+    let Names { subject, source, id, event_type, time } = names(event)?;
     let attributes = [
         ("ce-specversion", "1.0".to_owned()),
         (ID, event.event_id.to_string()),
-        ("ce-source", format!("/nsl/{tenant}/{aggregate}/{id}")),
-        (TYPE, format!("nsl.v1.{aggregate}.{name}")),
-        (TIME, time.to_string()),
+        ("ce-source", source),
+        (TYPE, event_type),
+        (TIME, time),
         ("ce-subject", id.to_string()),
         (POSITION, event.position.to_string()),
         (VERSION, event.sequence.to_string()),
@@ -65,11 +92,7 @@ pub fn message(event: &RecordedEvent) -> Result<SequencedMessage, Error> {
     if let Some(traceparent) = traceparent(&event.metadata) {
         headers::set(&mut map, HEADER_TRACEPARENT, &traceparent)?;
     }
-    Ok(SequencedMessage {
-        subject: subject::event(&tenant, &aggregate, &id, &name),
-        headers: map,
-        payload: Bytes::copy_from_slice(event.payload.as_bytes()),
-    })
+    Ok(SequencedMessage { subject, headers: map, payload: Bytes::copy_from_slice(event.payload.as_bytes()) })
 }
 
 /// The trace context, where there is one. It is a courtesy of the client: a malformed one is left out and stops nothing.

@@ -10,6 +10,8 @@ use nsl_schemas::errors::{self, ErrorCode};
 use nsl_schemas::query::ProjectionState;
 use uuid::Uuid;
 
+use crate::progress::Progress;
+
 /// How long a follower rests between tries.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
@@ -33,7 +35,7 @@ impl Default for Pace {
 
 impl Pace {
     /// The rest after so many failures in a row.
-    pub(crate) fn rest(self, fault: &Fault, failures: u32) -> Duration {
+    fn rest(self, fault: &Fault, failures: u32) -> Duration {
         if fault.state == ProjectionState::Waiting {
             let factor = 1 << failures.saturating_sub(1).min(16);
             self.first.saturating_mul(factor).min(self.longest)
@@ -75,7 +77,7 @@ impl Fault {
     }
 
     /// Tells whoever reads the log.
-    pub(crate) fn report(&self, projection: &str) {
+    fn report(&self, projection: &str) {
         let Self { reason, event, .. } = self;
         let Some(code) = self.code() else {
             tracing::warn!(projection, reason, "projection waits");
@@ -88,6 +90,45 @@ impl Fault {
         };
         let (position, event_id) = (event.map(|(position, _)| position), event.map(|(_, id)| id.to_string()));
         tracing::error!(projection, position, event_id, code = code.code, reason, hint, "projection stopped");
+    }
+}
+
+/// What a follower fails with.
+pub(crate) trait Failure: Sized {
+    /// What becomes of the follower.
+    fn fault(&self) -> Fault;
+
+    /// The failure that a panic of the follower is.
+    fn panicked(message: String) -> Self;
+}
+
+/// A follower's tries.
+#[derive(Debug, Default)]
+pub(crate) struct Tries {
+    /// How many in a row failed without getting on.
+    failures: u32,
+}
+
+impl Tries {
+    /// One try. A failure, a panic too, is told to whoever reads the log and returned with the rest before the next try.
+    pub(crate) async fn make<E: Failure>(
+        &mut self,
+        name: &str,
+        progress: &Progress,
+        pace: Pace,
+        work: impl Future<Output = Result<(), E>>,
+    ) -> Result<(), (Fault, Duration)> {
+        let before = progress.status().position;
+        let error = match caught(work).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(message) => E::panicked(message),
+        };
+        self.failures = if progress.status().position > before { 1 } else { self.failures.saturating_add(1) };
+        let fault = error.fault();
+        fault.report(name);
+        let rest = pace.rest(&fault, self.failures);
+        Err((fault, rest))
     }
 }
 

@@ -3,9 +3,9 @@
 //! Whoever may create a consumer of the event stream may read all of it, so tenants read pages instead. The tenant stands
 //! in the subject, which the bus lets only that tenant's account ask; nothing in the question widens it.
 
+use nsl_bus::Bus;
 use nsl_bus::async_nats::Message;
 use nsl_bus::request::{self, Reply as BusReply};
-use nsl_bus::{Bus, headers};
 use nsl_event_store::{EventReader, Filter, Page, ReadError, RecordedEvent};
 use nsl_schemas::errors::{self, ErrorCode};
 use nsl_schemas::query::{EVENTS_MAX, EventPage, EventsRequest, LoggedEvent, Reply, name};
@@ -19,8 +19,6 @@ use crate::queries::{QUESTION_BYTES_MAX, encoded, endpoint};
 /// A page ends with the event that takes it beyond this many bytes. As JSON inside JSON a payload at most doubles, so a
 /// page with the largest event still fits into one message of 1 MiB.
 const PAGE_BYTES: usize = 256 * 1024;
-/// Longest value of an attribute: a type of three tokens, a time.
-const ATTRIBUTE_BYTES_MAX: usize = 256;
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
@@ -40,22 +38,13 @@ pub enum Error {
         #[source]
         source: cloud_event::Error,
     },
-    /// An attribute of an event is missing.
-    #[error("event at position {position} lacks an attribute")]
-    Attribute {
-        /// Which event.
-        position: u64,
-        /// Which attribute.
-        #[source]
-        source: headers::Error,
-    },
 }
 
 impl Error {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Invalid(_) => errors::QUERY_INVALID,
-            Self::Log(_) | Self::Event { .. } | Self::Attribute { .. } => errors::UNAVAILABLE,
+            Self::Log(_) | Self::Event { .. } => errors::UNAVAILABLE,
         }
     }
 }
@@ -141,21 +130,16 @@ fn is_of(event: &RecordedEvent, id: &str) -> bool {
 /// The event with the attributes that it is published with.
 fn logged(event: &RecordedEvent) -> Result<LoggedEvent, Error> {
     let position = event.position;
-    let message = cloud_event::message(event).map_err(|source| Error::Event { position, source })?;
-    let attribute = |name| {
-        headers::required(Some(&message.headers), name, ATTRIBUTE_BYTES_MAX)
-            .map(str::to_owned)
-            .map_err(|source| Error::Attribute { position, source })
-    };
+    let names = cloud_event::names(event).map_err(|source| Error::Event { position, source })?;
     Ok(LoggedEvent {
         position,
         id: event.event_id,
-        event_type: attribute(cloud_event::TYPE)?,
+        event_type: names.event_type,
         schema_version: event.event_version.clone(),
-        time: attribute(cloud_event::TIME)?,
+        time: names.time,
         version: event.sequence,
         payload: event.payload.clone(),
-        subject: message.subject,
+        subject: names.subject,
     })
 }
 

@@ -20,7 +20,7 @@ use sqlx::postgres::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::failpoints;
-use crate::fault::{Fault, Pace, caught};
+use crate::fault::{Failure, Fault, Pace, Tries};
 use crate::prices;
 use crate::progress::Progress;
 use crate::runner::pause;
@@ -79,7 +79,11 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl Failure for Error {
+    fn panicked(message: String) -> Self {
+        Self::Panicked { message }
+    }
+
     fn fault(&self) -> Fault {
         match self {
             Self::Definition(stream::Error::Drift { .. }) | Self::Diverged { .. } | Self::Panicked { .. } => {
@@ -119,20 +123,14 @@ pub struct PricePublisher {
 impl PricePublisher {
     /// Publishes until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let mut failures: u32 = 0;
+        let mut tries = Tries::default();
         while !stop.is_cancelled() {
-            let before = self.progress.status().position;
-            let outcome = caught(self.follow(&stop)).await;
-            let error = match outcome {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => error,
-                Err(message) => Error::Panicked { message },
+            let work = Box::pin(self.follow(&stop));
+            let Err((fault, rest)) = tries.make(NAME, &self.progress, self.pace, work).await else {
+                continue;
             };
-            failures = if self.progress.status().position > before { 1 } else { failures.saturating_add(1) };
-            let fault = error.fault();
-            fault.report(NAME);
             self.progress.blocked(&fault, None, Some(self.prices.status().head));
-            pause(self.pace.rest(&fault, failures), &stop).await;
+            pause(rest, &stop).await;
         }
     }
 

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::builds::{self, Build, State};
 use crate::database::Database;
 use crate::failpoints;
-use crate::fault::{Fault, Pace, caught, described};
+use crate::fault::{Failure, Fault, Pace, Tries, caught, described};
 use crate::feed::Feed;
 use crate::progress::Progress;
 use crate::read_model::Definition;
@@ -75,9 +75,12 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// What becomes of the read model.
-    pub(crate) fn fault(&self) -> Fault {
+impl Failure for Error {
+    fn panicked(message: String) -> Self {
+        Self::Panicked { message }
+    }
+
+    fn fault(&self) -> Fault {
         match self {
             Self::Log(error) if !error.may_pass() => Fault::failed(self),
             Self::AheadOfLog { .. } | Self::Panicked { .. } => Fault::failed(self),
@@ -121,19 +124,13 @@ pub struct Runner {
 impl Runner {
     /// Follows the log until `stop`; what was taken is finished.
     pub async fn run(self, wake: watch::Receiver<u64>, stop: CancellationToken) {
-        let mut failures: u32 = 0;
+        let mut tries = Tries::default();
         while !stop.is_cancelled() {
-            let (mut at, before) = (None, self.progress.status().position);
-            let outcome = caught(self.get_on(&mut at, &wake, &stop)).await;
-            let error = match outcome {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => error,
-                Err(message) => Error::Panicked { message },
-            };
-            failures = if self.progress.status().position > before { 1 } else { failures.saturating_add(1) };
-            let fault = error.fault();
-            fault.report(self.definition.name);
-            self.rest(&fault, self.pace.rest(&fault, failures), at, &stop).await;
+            let mut at = None;
+            let work = self.get_on(&mut at, &wake, &stop);
+            let tried = tries.make(self.definition.name, &self.progress, self.pace, work).await;
+            let Err((fault, rest)) = tried else { continue };
+            self.rest(&fault, rest, at, &stop).await;
         }
     }
 

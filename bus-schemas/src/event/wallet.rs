@@ -167,13 +167,13 @@ pub struct TransferRequested {
     pub request_id: Uuid,
     /// Its hash, which the outcome must name.
     pub request_sha256: Sha256,
+    /// From then on it may be given up unsigned, Unix ms; requests from before there were deadlines have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_by_ms: Option<UnixMs>,
     /// What was asked.
     pub transfer: RequestTransfer,
     /// The transaction that follows from it, `0x…`.
     pub tx_hash: String,
-    /// From then on it may be given up unsigned, Unix ms; requests from before there were deadlines have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sign_by_ms: Option<UnixMs>,
 }
 
 /// `transfer-signed`.

@@ -4,10 +4,12 @@
 use std::collections::{HashMap, HashSet};
 
 use nsl_schemas::command::Command;
+use nsl_schemas::errors;
 use uuid::Uuid;
 
 use super::{Processor, Taken, Unavailable, Waiting};
 use crate::follower;
+use crate::intake::Refused;
 use crate::ports::{Delivery, Log, Outbox};
 
 /// A command that may be decided.
@@ -26,12 +28,14 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         // Commands of a partition that was lost meanwhile are its new owner's to answer, refusals too.
         chunk.retain(|waiting| waiting.taken.message.is_held());
         let (admission, directory) = (&self.parts.admission, &self.parts.directory);
-        // A grant that another processor committed counts here too: nobody is turned away before the log was asked.
-        if chunk.iter().any(|one| !admission.is_authorised(&one.taken.incoming, directory, now_ms)) {
-            follower::refresh(&self.parts.log, directory).await?;
-        }
         let judge = |waiting: &Waiting<D>| admission.judge(&waiting.taken.incoming, directory, now_ms);
-        let judged: Vec<_> = chunk.iter().map(judge).collect();
+        let mut judged: Vec<_> = chunk.iter().map(judge).collect();
+        // A grant that another processor committed counts here too: nobody is turned away before the log was asked.
+        if judged.iter().any(is_unauthorised) {
+            follower::refresh(&self.parts.log, directory).await?;
+            let again = chunk.iter().zip(&mut judged).filter(|(_, judged)| is_unauthorised(judged));
+            again.for_each(|(waiting, judged)| *judged = judge(waiting));
+        }
         let asked: Vec<Uuid> = chunk
             .iter()
             .zip(&judged)
@@ -56,4 +60,8 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         }
         Ok(commands)
     }
+}
+
+fn is_unauthorised(judged: &Result<Command, Refused>) -> bool {
+    judged.as_ref().is_err_and(|no| no.code == errors::NOT_AUTHORISED)
 }

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use crate::builds::{self, Build, State};
 use crate::database::{self, Database};
-use crate::fault::Fault;
+use crate::fault::{Failure as _, Fault};
 use crate::feed::Feed;
 use crate::read_model::Definition;
 use crate::row::{self, Existing};

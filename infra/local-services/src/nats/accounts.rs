@@ -74,11 +74,15 @@ fn service_user(user: &User, password: &str) -> Value {
     // An inbox of its own: with a shared one, each service could read what the others are answered.
     let inbox = format!("_INBOX.{}.>", user.name);
     let subscribe: Vec<&str> = user.subscribe.iter().copied().chain([inbox.as_str()]).collect();
+    let keeping =
+        |stream: &&str| ["INFO", "CREATE", "UPDATE"].map(|verb| format!("$JS.API.STREAM.{verb}.{stream}"));
+    let publish: Vec<String> =
+        user.publish.iter().map(ToString::to_string).chain(user.keeps.iter().flat_map(keeping)).collect();
     json!({
         "user": user.name,
         "password": password,
         "permissions": {
-            "publish": { "allow": user.publish },
+            "publish": { "allow": publish },
             "subscribe": { "allow": subscribe },
             "allow_responses": user.answers,
         },

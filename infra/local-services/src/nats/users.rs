@@ -5,6 +5,8 @@
 #[derive(Debug)]
 pub(super) struct User {
     pub(super) name: &'static str,
+    /// Streams that it makes and keeps as they are defined.
+    pub(super) keeps: &'static [&'static str],
     /// Subjects that it publishes to; `$JS.API.` ones are what it may ask of JetStream.
     pub(super) publish: &'static [&'static str],
     /// Subjects that it hears beside its own inbox.
@@ -21,9 +23,10 @@ const ANY: &[&str] = &[">"];
 /// One user a process, each with what that process does. Whoever may create a consumer of a stream may read all of it,
 /// so that right is given a stream at a time.
 pub(super) const USERS: [User; 7] = [
-    User { name: ADMIN, publish: ANY, subscribe: ANY, answers: false },
+    User { name: ADMIN, keeps: &[], publish: ANY, subscribe: ANY, answers: false },
     User {
         name: "commands",
+        keeps: &["NSL_CMD", "NSL_RES", "NSL_JOB", "NSL_PARKED"],
         publish: &[
             "nsl.v1.res.>",
             "nsl.v1.ref.>",
@@ -32,18 +35,6 @@ pub(super) const USERS: [User; 7] = [
             "nsl.v1.parked.cmd",
             "nsl.v1.cmd.*.wallet.*.expire-request",
             "$JS.API.DIRECT.GET.NSL_RES.>",
-            "$JS.API.STREAM.INFO.NSL_CMD",
-            "$JS.API.STREAM.CREATE.NSL_CMD",
-            "$JS.API.STREAM.UPDATE.NSL_CMD",
-            "$JS.API.STREAM.INFO.NSL_RES",
-            "$JS.API.STREAM.CREATE.NSL_RES",
-            "$JS.API.STREAM.UPDATE.NSL_RES",
-            "$JS.API.STREAM.INFO.NSL_JOB",
-            "$JS.API.STREAM.CREATE.NSL_JOB",
-            "$JS.API.STREAM.UPDATE.NSL_JOB",
-            "$JS.API.STREAM.INFO.NSL_PARKED",
-            "$JS.API.STREAM.CREATE.NSL_PARKED",
-            "$JS.API.STREAM.UPDATE.NSL_PARKED",
             "$JS.API.CONSUMER.NAMES.NSL_CMD",
             "$JS.API.CONSUMER.INFO.NSL_CMD.*",
             "$JS.API.CONSUMER.CREATE.NSL_CMD.>",
@@ -56,16 +47,11 @@ pub(super) const USERS: [User; 7] = [
     },
     User {
         name: "projections",
+        keeps: &["NSL_EVT", "NSL_PRICE"],
         publish: &[
             "nsl.v1.evt.>",
             "nsl.v1.price.>",
-            "$JS.API.STREAM.INFO.NSL_EVT",
-            "$JS.API.STREAM.CREATE.NSL_EVT",
-            "$JS.API.STREAM.UPDATE.NSL_EVT",
             "$JS.API.STREAM.MSG.GET.NSL_EVT",
-            "$JS.API.STREAM.INFO.NSL_PRICE",
-            "$JS.API.STREAM.CREATE.NSL_PRICE",
-            "$JS.API.STREAM.UPDATE.NSL_PRICE",
             "$JS.API.STREAM.MSG.GET.NSL_PRICE",
         ],
         subscribe: &["nsl.v1.head", "nsl.v1.qry.>"],
@@ -73,17 +59,12 @@ pub(super) const USERS: [User; 7] = [
     },
     User {
         name: "enclave-host",
+        keeps: &["NSL_JOB", "NSL_PARKED"],
         publish: &[
             "nsl.v1.cmd.system.worker.*.register",
             "nsl.v1.cmd.*.wallet.*.record-outcome",
             "nsl.v1.parked.job",
             "$JS.API.DIRECT.GET.NSL_RES.>",
-            "$JS.API.STREAM.INFO.NSL_JOB",
-            "$JS.API.STREAM.CREATE.NSL_JOB",
-            "$JS.API.STREAM.UPDATE.NSL_JOB",
-            "$JS.API.STREAM.INFO.NSL_PARKED",
-            "$JS.API.STREAM.CREATE.NSL_PARKED",
-            "$JS.API.STREAM.UPDATE.NSL_PARKED",
             "$JS.API.CONSUMER.INFO.NSL_JOB.*",
             "$JS.API.CONSUMER.CREATE.NSL_JOB.>",
             "$JS.API.CONSUMER.MSG.NEXT.NSL_JOB.*",
@@ -94,17 +75,12 @@ pub(super) const USERS: [User; 7] = [
     },
     User {
         name: "chain-relay",
+        keeps: &["NSL_JOB", "NSL_PARKED"],
         publish: &[
             "nsl.v1.cmd.*.wallet.*.record-confirmation",
             "nsl.v1.cmd.*.wallet.*.record-expiry",
             "nsl.v1.parked.job",
             "$JS.API.DIRECT.GET.NSL_RES.>",
-            "$JS.API.STREAM.INFO.NSL_JOB",
-            "$JS.API.STREAM.CREATE.NSL_JOB",
-            "$JS.API.STREAM.UPDATE.NSL_JOB",
-            "$JS.API.STREAM.INFO.NSL_PARKED",
-            "$JS.API.STREAM.CREATE.NSL_PARKED",
-            "$JS.API.STREAM.UPDATE.NSL_PARKED",
             "$JS.API.CONSUMER.INFO.NSL_JOB.*",
             "$JS.API.CONSUMER.CREATE.NSL_JOB.>",
             "$JS.API.CONSUMER.MSG.NEXT.NSL_JOB.*",
@@ -115,15 +91,13 @@ pub(super) const USERS: [User; 7] = [
     },
     User {
         name: "price-sources",
+        keeps: &["NSL_TICK"],
         publish: &[
             "nsl.v1.tick.>",
             "nsl.v1.cmd.system.price-feed.*.register",
             "nsl.v1.cmd.system.price-feed.*.record-round",
             "nsl.v1.qry.system.price",
             "$JS.API.DIRECT.GET.NSL_RES.>",
-            "$JS.API.STREAM.INFO.NSL_TICK",
-            "$JS.API.STREAM.CREATE.NSL_TICK",
-            "$JS.API.STREAM.UPDATE.NSL_TICK",
             "$JS.API.CONSUMER.INFO.NSL_TICK.*",
             // An ordered consumer with several filters is not named in its request.
             "$JS.API.CONSUMER.CREATE.NSL_TICK",
@@ -137,6 +111,7 @@ pub(super) const USERS: [User; 7] = [
     // Delivers statements of authority, which prove themselves, and reads the whole log.
     User {
         name: "operator",
+        keeps: &[],
         publish: &["nsl.v1.cmd.*.authority.*.*", "nsl.v1.qry.>", "$JS.API.DIRECT.GET.NSL_RES.>"],
         subscribe: &["nsl.v1.res.>", "nsl.v1.ref.>", "nsl.v1.evt.>", "nsl.v1.price.>"],
         answers: false,

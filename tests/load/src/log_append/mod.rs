@@ -43,7 +43,6 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     /// Grow the log to ten million events instead of one million
-    /// Grow the log to ten million events instead of one million
     #[arg(long)]
     full: bool,
     /// Folder `database` of the package of message-db, which is a peer then
