@@ -25,6 +25,10 @@ use nsl_schemas::token::Tenant;
 use crate::exchange::{Connection, Exchange};
 use crate::workload::Workload;
 
+/// The services' own, so that the peers which are called in this process have it too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures a running system.
 #[derive(Parser)]
 #[command(name = "nsl-load", version)]
