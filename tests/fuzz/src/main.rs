@@ -16,7 +16,9 @@ const SAMPLES_VARIABLE: &str = "NSL_FUZZ_SAMPLES";
 
 static TARGET: LazyLock<Target> = LazyLock::new(|| {
     let Ok(name) = std::env::var(TARGET_VARIABLE) else {
-        TARGETS.iter().for_each(|target| println!("{}", target.name));
+        for target in TARGETS {
+            println!("{}", target.name);
+        }
         exit(0)
     };
     find(&name).unwrap_or_else(|| panic!("{TARGET_VARIABLE} names no target: {name:?}"))
