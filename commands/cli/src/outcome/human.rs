@@ -86,6 +86,7 @@ impl Outcome {
             Self::PriceShown(price) => price_facts(price),
             Self::PricesListed(page) => prices_table(page),
             Self::CommandAccepted { command } => format!("accepted\n{}", recorded(command)),
+            Self::AttestationExamined(report) => report.human(),
             Self::ResultShown { result } => result_facts(result),
             Self::PageShown { code: _, page } => page.clone(),
             Self::CompletionsWritten { script } => script.clone(),
@@ -95,7 +96,7 @@ impl Outcome {
     }
 }
 
-fn facts(rows: &[(&str, String)]) -> String {
+pub(super) fn facts(rows: &[(&str, String)]) -> String {
     let told = || rows.iter().filter(|(_, value)| !value.is_empty());
     let width = told().map(|(label, _)| label.len()).max().unwrap_or_default();
     let lines: Vec<_> = told().map(|(label, value)| format!("{label:width$}  {value}")).collect();

@@ -1,6 +1,7 @@
 //! Every way in which a command can succeed. The variant's name is the `reason` that scripts read: renaming one breaks
 //! them.
 
+mod attestation;
 mod human;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use nsl_schemas::token::AggregateId;
 use serde::Serialize;
 use uuid::Uuid;
 
+pub(crate) use self::attestation::ExaminedAttestation;
 use crate::contexts::Context;
 
 /// How a command ended well.
@@ -95,6 +97,7 @@ pub(crate) enum Outcome {
     CommandAccepted {
         command: Recorded,
     },
+    AttestationExamined(Box<ExaminedAttestation>),
     ResultShown {
         result: CommandResult,
     },
