@@ -45,6 +45,14 @@ pub fn transfer_request(
     public_key: &str,
     command: &RequestTransfer,
 ) -> Result<TransferRequest, Error> {
+    request_by(command_id, parse_key(public_key)?, command)
+}
+
+fn request_by(
+    command_id: Uuid,
+    from: PublicKey,
+    command: &RequestTransfer,
+) -> Result<TransferRequest, Error> {
     let asset: Hash160 = canonical(&command.asset).ok_or_else(|| Error::Asset(command.asset.clone()))?;
     let to: Address = canonical(&command.to).ok_or_else(|| Error::Recipient(command.to.clone()))?;
     let fee = |datoshi: Datoshi| i64::try_from(datoshi.0).map_err(|_| Error::Fee(datoshi));
@@ -52,7 +60,7 @@ pub fn transfer_request(
         command_id: command_id.into_bytes(),
         network_magic: command.network_magic,
         asset,
-        from: parse_key(public_key)?,
+        from,
         to: to.script_hash(),
         amount: command.amount.0,
         system_fee_datoshi: fee(command.system_fee_datoshi)?,
@@ -67,7 +75,16 @@ pub fn transfer(
     public_key: &str,
     command: &RequestTransfer,
 ) -> Result<UnsignedTransaction, Error> {
-    Ok(nsl_neo::build_transfer(&transfer_request(command_id, public_key, command)?)?)
+    transfer_by(command_id, parse_key(public_key)?, command)
+}
+
+/// The unsigned transaction of a key that need not be parsed any more: proving a point takes a tenth of a signing job.
+pub fn transfer_by(
+    command_id: Uuid,
+    from: PublicKey,
+    command: &RequestTransfer,
+) -> Result<UnsignedTransaction, Error> {
+    Ok(nsl_neo::build_transfer(&request_by(command_id, from, command)?)?)
 }
 
 /// The bytes to send, after checking that `signature` is the key's over exactly this transaction.
@@ -78,7 +95,7 @@ pub fn with_witness(
     signature: &[u8],
 ) -> Result<Base64, Error> {
     let key = parse_key(public_key)?;
-    let unsigned = transfer(command_id, public_key, command)?;
+    let unsigned = transfer_by(command_id, key, command)?;
     let signature = Signature::from_bytes(signature.try_into().map_err(|_| Error::Signature)?);
     key.verify(&unsigned.sign_data(command.network_magic), &signature).map_err(|_| Error::Signature)?;
     let witness = Witness::single_signature(&key, &signature);
