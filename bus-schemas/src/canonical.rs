@@ -205,6 +205,8 @@ mod tests {
             traceparent: Some("00".to_owned()),
         };
         let event = WalletEvent::from(TransferRequested {
+            approvals_missing: Some(2),
+            not_before_ms: Some(UnixMs(1)),
             request_id: Uuid::nil(),
             request_sha256: Sha256([0; 32]),
             sign_by_ms: Some(UnixMs(1)),

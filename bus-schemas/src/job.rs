@@ -4,11 +4,11 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::authority::GrantChain;
+use crate::authority::{GrantChain, Signed};
 use crate::bytes::Base64;
 use crate::envelope::SignedCommand;
 use crate::outcome::SealedKey;
-use crate::policy::Policy;
+use crate::policy::{Policy, TransferApproval};
 use crate::token::{AggregateId, Tenant};
 
 /// The only class so far; later classes separate urgent from bulk work.
@@ -45,6 +45,9 @@ pub enum EnclaveTask {
     },
     /// The command is `wallet request-transfer`.
     SignTransfer {
+        /// What approvers signed about the request.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        approvals: Vec<Signed<TransferApproval>>,
         /// The wallet's key.
         sealed_key: SealedKey,
         /// The policy that it is sealed under.

@@ -1,5 +1,16 @@
 //! A wallet's signing policy as it is written, hashed and signed; `nsl-policy` evaluates it.
 
+mod request;
+mod rules;
+
+pub use request::{RequestCancellation, TransferApproval};
+pub use rules::{
+    AMOUNT_WINDOWS_MAX, APPROVAL_SECONDS_MAX, AmountWindow, ApprovalRule, CONTRACTS_MAX, ContractRule,
+    CountingRules, LastBlockRule, METHOD_BYTES_MAX, METHODS_MAX, POLICY_DELAY_SECONDS_MAX, Rules, SCOPES_MAX,
+    SignatureWindow, TRANSFER_DELAY_SECONDS_MAX, TimeLocks, TransferLock, WINDOW_SECONDS_MAX,
+    WINDOW_SECONDS_MIN, WitnessScope,
+};
+
 use serde::{Deserialize, Serialize};
 
 use crate::authority::{Quorum, Statement};
@@ -13,7 +24,7 @@ pub const ASSETS_MAX: usize = 32;
 /// Most recipients a policy lists.
 pub const RECIPIENTS_MAX: usize = 256;
 
-/// What a wallet may sign. Rules are stateless bounds of one transaction (D10).
+/// What a wallet may sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -29,6 +40,10 @@ pub struct Policy {
     pub recipients: Option<Vec<String>>,
     /// Most that system and network fee may be together.
     pub fee_max_datoshi: Datoshi,
+    /// What is demanded beyond these bounds. Left out while empty: a policy from before there were such rules keeps its
+    /// bytes and its hash.
+    #[serde(default, skip_serializing_if = "Rules::is_empty")]
+    pub rules: Rules,
 }
 
 /// The bound of one asset.
@@ -46,6 +61,11 @@ impl Policy {
     /// The hash that sealed keys and certificates are bound to.
     pub fn sha256(&self) -> Sha256 {
         canonical::sha256(self)
+    }
+
+    /// Whether it has a rule that counts over transactions; such a policy is used in withheld mode alone (D10).
+    pub fn counts(&self) -> bool {
+        self.rules.counting.is_some()
     }
 }
 

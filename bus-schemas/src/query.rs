@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::number::{Amount, Datoshi, PriceE8};
+use crate::bytes::Sha256;
+use crate::command::wallet::RequestTransfer;
+use crate::number::{Amount, Datoshi, PriceE8, UnixMs};
 use crate::policy::Policy;
 use crate::token::{AggregateId, AggregateType, EventName, Pair, Tenant, Venue};
 
@@ -208,8 +210,20 @@ pub struct SigningRequest {
     pub id: Uuid,
     /// Whose wallet.
     pub wallet: AggregateId,
-    /// `requested`, `signed`, `refused` or `expired`: no worker signed it in time.
+    /// `awaiting-approvals`, `requested`, `signed`, `refused`, `cancelled` or `expired`: no worker signed it in time.
     pub status: String,
+    /// How many more approvers must approve; null where none ever had to.
+    #[serde(default)]
+    pub approvals_missing: Option<u8>,
+    /// Until then a time lock holds it back, Unix ms; null where none does.
+    #[serde(default)]
+    pub not_before_ms: Option<UnixMs>,
+    /// The hash of the command, as approvers sign it; null while an older read model answers.
+    #[serde(default)]
+    pub request_sha256: Option<Sha256>,
+    /// All that was asked, as approvers sign it; null while an older read model answers.
+    #[serde(default)]
+    pub transfer: Option<RequestTransfer>,
     /// The asset, `0x…`.
     pub asset: String,
     /// The receiver.

@@ -28,6 +28,11 @@ impl Rejection {
     }
 }
 
+/// The rejection by a rule of the wallet's policy.
+pub(crate) fn denied(denied: nsl_policy::Denied) -> Rejection {
+    Rejection::new(denied.code(), denied.to_string())
+}
+
 /// What a decision knows apart from the aggregate: established by the shell before it decides.
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -69,6 +74,13 @@ pub struct Order<C> {
     pub body: C,
     /// What else is known.
     pub facts: Facts,
+}
+
+impl<C> Order<C> {
+    /// From when delays run: the issuer's time, or ours where that is later, so that dating back shortens none.
+    pub fn asked_at_ms(&self) -> u64 {
+        self.issued_at_ms.max(self.now_ms)
+    }
 }
 
 /// An event of the published language, hosted as a cqrs-es domain event.

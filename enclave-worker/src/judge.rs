@@ -5,6 +5,7 @@
 //! that was committed may be worked on late, after an outage. Lateness cannot be abused: the grant must be in force now,
 //! a transfer's own bound is `valid_until_block`, and a policy change names the policy that it ends.
 
+use nsl_policy::ApprovedRequest;
 use nsl_schemas::authority::Signed;
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::Command;
@@ -14,27 +15,54 @@ use nsl_schemas::errors;
 use nsl_schemas::ids;
 use nsl_schemas::job::{EnclaveJob, EnclaveTask};
 use nsl_schemas::outcome::{SealedKey, SealedKeyBinding};
-use nsl_schemas::policy::{Policy, PolicyChange};
+use nsl_schemas::policy::{Policy, PolicyChange, TransferApproval};
 use nsl_schemas::token::{AggregateId, Tenant};
 use uuid::Uuid;
 
 use crate::genesis::Genesis;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Unavailable};
 
-/// Whose wallet the job is about, and by which command.
+/// Whose wallet the job is about, by which command, and when it was judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subject {
     pub(crate) genesis_sha256: Sha256,
     pub(crate) tenant: Tenant,
     pub(crate) wallet: AggregateId,
     pub(crate) command_id: Uuid,
+    pub(crate) request_sha256: Sha256,
+    pub(crate) issued_at_ms: u64,
+    /// The NSM's time.
+    pub(crate) now_ms: u64,
 }
 
 impl Subject {
     /// What the wallet's key of `version` is bound to under the policy of this hash.
     pub(crate) fn binding(&self, version: u32, policy_sha256: Sha256) -> SealedKeyBinding<'_> {
-        let Self { genesis_sha256, tenant, wallet, command_id: _ } = self;
+        let Self { genesis_sha256, tenant, wallet, .. } = self;
         SealedKeyBinding { genesis_sha256: *genesis_sha256, tenant, wallet, version, policy_sha256 }
+    }
+
+    /// The request that approvals of `transfer` must be of.
+    pub(crate) fn request<'a>(&'a self, transfer: &'a RequestTransfer) -> ApprovedRequest<'a> {
+        ApprovedRequest {
+            genesis_sha256: self.genesis_sha256,
+            tenant: &self.tenant,
+            wallet: &self.wallet,
+            request_id: self.command_id,
+            request_sha256: self.request_sha256,
+            transfer,
+        }
+    }
+
+    /// Whether a lock that ends at `from_ms` holds nothing back any more. Too early is no refusal: the job is as good
+    /// later.
+    pub(crate) fn check_time_lock(&self, from_ms: Option<u64>) -> Result<(), Unavailable> {
+        match from_ms {
+            Some(from_ms) if self.now_ms < from_ms => {
+                Err(Unavailable::TimeLocked { from_ms, now_ms: self.now_ms })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
@@ -50,7 +78,7 @@ pub(crate) struct PresentedState {
 pub(crate) enum Work {
     CreateKey(Policy),
     ReplacePolicy(Signed<PolicyChange>, PresentedState),
-    SignTransfer(RequestTransfer, PresentedState),
+    SignTransfer(RequestTransfer, Vec<Signed<TransferApproval>>, PresentedState),
 }
 
 /// A job whose command is its issuer's, whose issuer has the authority, and whose task is what the command asks.
@@ -91,6 +119,9 @@ pub(crate) fn judge(job: &EnclaveJob, genesis: &Genesis, now_ms: u64) -> Result<
         tenant: subject.tenant,
         wallet: subject.id,
         command_id: envelope.command_id,
+        request_sha256: envelope.request_sha256(),
+        issued_at_ms: envelope.issued_at_ms,
+        now_ms,
     };
     Ok(JudgedJob { subject, work })
 }
@@ -106,9 +137,10 @@ fn work(command: WalletCommand, task: &EnclaveTask) -> Option<Work> {
         (WalletCommand::SetPolicy(set), EnclaveTask::ReplacePolicy { sealed_key, policy }) => {
             Some(Work::ReplacePolicy(set.change, state(sealed_key, policy)))
         }
-        (WalletCommand::RequestTransfer(transfer), EnclaveTask::SignTransfer { sealed_key, policy }) => {
-            Some(Work::SignTransfer(transfer, state(sealed_key, policy)))
-        }
+        (
+            WalletCommand::RequestTransfer(transfer),
+            EnclaveTask::SignTransfer { approvals, sealed_key, policy },
+        ) => Some(Work::SignTransfer(transfer, approvals.clone(), state(sealed_key, policy))),
         _ => None,
     }
 }

@@ -45,6 +45,14 @@ pub(crate) enum Unavailable {
     /// No usable key was drawn.
     #[error("no P-256 key was drawn")]
     Key(#[source] nsl_neo::private_key::Error),
+    /// The policy's time lock has not passed.
+    #[error("the policy holds this back until {from_ms}, it is {now_ms}")]
+    TimeLocked {
+        /// When it passes, Unix ms.
+        from_ms: u64,
+        /// The NSM's time.
+        now_ms: u64,
+    },
     /// The key did not sign.
     #[error("transaction could not be signed")]
     Sign(#[source] nsl_neo::private_key::Error),

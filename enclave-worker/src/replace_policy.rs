@@ -1,6 +1,6 @@
 //! `replace-policy`: the key is opened under the policy that ends and sealed under the one that begins.
 
-use nsl_policy::check_sound;
+use nsl_policy::{check_sound, policy_change_from_ms};
 use nsl_schemas::authority::Signed;
 use nsl_schemas::errors;
 use nsl_schemas::outcome::JobResult;
@@ -22,6 +22,7 @@ pub(crate) async fn replace_policy(
 ) -> Result<JobResult, Failure> {
     let key = wallet_key::open(sealing_key, subject, state)?;
     check_change(subject, change, &state.policy)?;
+    subject.check_time_lock(policy_change_from_ms(&state.policy, subject.issued_at_ms))?;
     let version = state.sealed_key.version.checked_add(1).ok_or_else(|| {
         Refusal::new(errors::WORKER_STATE_INVALID, "the key was sealed as often as versions can count")
     })?;

@@ -1,11 +1,13 @@
 //! `sign-transfer`: the one transaction that the command stands for is built anew, judged by the policy, and signed;
 //! nothing else is (D9).
 
-use nsl_policy::{TransferFacts, evaluate, transaction};
+use nsl_policy::{Denied, TransferFacts, check_approvals, evaluate, sign_from_ms, transaction};
+use nsl_schemas::authority::Signed;
 use nsl_schemas::bytes::Base64;
 use nsl_schemas::command::wallet::RequestTransfer;
 use nsl_schemas::errors;
 use nsl_schemas::outcome::JobResult;
+use nsl_schemas::policy::{Policy, TransferApproval};
 
 use crate::judge::{PresentedState, Subject};
 use crate::refusal::{Failure, Refusal, Unavailable};
@@ -17,11 +19,11 @@ pub(crate) fn sign_transfer(
     sealing_key: &SealingKey,
     subject: &Subject,
     transfer: &RequestTransfer,
+    approvals: &[Signed<TransferApproval>],
     state: &PresentedState,
 ) -> Result<JobResult, Failure> {
     let key = wallet_key::open(sealing_key, subject, state)?;
-    evaluate(&state.policy, TransferFacts::from(transfer))
-        .map_err(|denied| Refusal::new(errors::WORKER_POLICY_DENIED, denied.to_string()))?;
+    check_policy(subject, transfer, approvals, &state.policy)?;
     let unsigned = transaction::transfer(subject.command_id, &key.public_key(), transfer)
         .map_err(|error| Refusal::new(errors::WORKER_COMMAND_INVALID, error.to_string()))?;
     let signature = key.sign(&unsigned.sign_data(transfer.network_magic)).map_err(Unavailable::Sign)?;
@@ -29,4 +31,23 @@ pub(crate) fn sign_transfer(
         tx_hash: unsigned.hash().to_string(),
         signature: Base64(signature.as_bytes().to_vec()),
     })
+}
+
+/// Whether `policy`, by which the key was opened, allows the transfer, and does so now.
+fn check_policy(
+    subject: &Subject,
+    transfer: &RequestTransfer,
+    approvals: &[Signed<TransferApproval>],
+    policy: &Policy,
+) -> Result<(), Failure> {
+    let denied = |denied: Denied| Refusal::new(errors::WORKER_POLICY_DENIED, denied.to_string());
+    if policy.counts() {
+        let message = "the policy has a rule that counts, and no reservation is proven to be in the log";
+        return Err(Refusal::new(errors::WITHHELD_MODE_REQUIRED, message).into());
+    }
+    let facts = TransferFacts::new(transfer, subject.issued_at_ms);
+    evaluate(policy, facts).map_err(denied)?;
+    check_approvals(policy, &facts, &subject.request(transfer), approvals, subject.now_ms).map_err(denied)?;
+    subject.check_time_lock(sign_from_ms(policy, &facts, subject.issued_at_ms))?;
+    Ok(())
 }

@@ -152,8 +152,8 @@ impl Worker {
             Work::ReplacePolicy(change, state) => {
                 replace_policy::replace_policy(nsm, sealing_key, subject, change, state).await
             }
-            Work::SignTransfer(transfer, state) => {
-                sign_transfer::sign_transfer(sealing_key, subject, transfer, state)
+            Work::SignTransfer(transfer, approvals, state) => {
+                sign_transfer::sign_transfer(sealing_key, subject, transfer, approvals, state)
             }
         }
     }

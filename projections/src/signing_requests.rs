@@ -9,6 +9,8 @@ use crate::log_event::LogEvent;
 use crate::row::{self, Listed, Row, Table};
 
 const REQUESTED: &str = "requested";
+const AWAITING_APPROVALS: &str = "awaiting-approvals";
+const CANCELLED: &str = "cancelled";
 const SIGNED: &str = "signed";
 const REFUSED: &str = "refused";
 const EXPIRED: &str = "expired";
@@ -23,6 +25,8 @@ impl Row for SigningRequestRow {
     fn id(event: &LogEvent<WalletEvent>) -> Option<String> {
         match &event.body {
             WalletEvent::TransferRequested(body) => Some(body.request_id.to_string()),
+            WalletEvent::TransferApproved(body) => Some(body.request_id.to_string()),
+            WalletEvent::TransferCancelled(body) => Some(body.request_id.to_string()),
             WalletEvent::TransferSigned(body) => Some(body.request_id.to_string()),
             WalletEvent::TransferRefused(body) => Some(body.request_id.to_string()),
             WalletEvent::TransferRequestExpired(body) => Some(body.request_id.to_string()),
@@ -37,6 +41,13 @@ impl Row for SigningRequestRow {
         };
         row.shown.position = event.position;
         match &event.body {
+            WalletEvent::TransferApproved(body) => {
+                row.shown.approvals_missing = Some(body.approvals_missing);
+                if body.approvals_missing == 0 {
+                    REQUESTED.clone_into(&mut row.shown.status);
+                }
+            }
+            WalletEvent::TransferCancelled(_) => CANCELLED.clone_into(&mut row.shown.status),
             WalletEvent::TransferSigned(_) => SIGNED.clone_into(&mut row.shown.status),
             WalletEvent::TransferRefused(body) => {
                 REFUSED.clone_into(&mut row.shown.status);
@@ -50,10 +61,15 @@ impl Row for SigningRequestRow {
 }
 
 fn requested(event: &LogEvent<WalletEvent>, body: &TransferRequested) -> SigningRequestRow {
+    let awaits = body.approvals_missing.is_some_and(|missing| missing > 0);
     let request = SigningRequest {
         id: body.request_id,
         wallet: event.id.clone(),
-        status: REQUESTED.to_owned(),
+        status: if awaits { AWAITING_APPROVALS } else { REQUESTED }.to_owned(),
+        approvals_missing: body.approvals_missing,
+        not_before_ms: body.not_before_ms,
+        request_sha256: Some(body.request_sha256),
+        transfer: Some(body.transfer.clone()),
         asset: body.transfer.asset.clone(),
         to: body.transfer.to.clone(),
         amount: body.transfer.amount,

@@ -7,7 +7,7 @@ use nsl_local_services::NETWORK_MAGIC;
 use nsl_neo::{Address, Hash160, PublicKey, native};
 use nsl_schemas::authority::{GenesisManifest, Quorum};
 use nsl_schemas::number::{Amount, Datoshi};
-use nsl_schemas::policy::{AssetRule, Policy};
+use nsl_schemas::policy::{AssetRule, Policy, Rules};
 use nsl_schemas::token::AggregateId;
 use uuid::Uuid;
 
@@ -24,6 +24,7 @@ pub(crate) fn policy(client: &Client) -> Policy {
         assets: vec![AssetRule { asset: native::GAS.to_string(), amount_max: Amount(BOUND_DATOSHI) }],
         recipients: None,
         fee_max_datoshi: Datoshi(1_0000_0000),
+        rules: Rules::default(),
     }
 }
 

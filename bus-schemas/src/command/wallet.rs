@@ -7,7 +7,7 @@ use super::commands;
 use crate::authority::Signed;
 use crate::number::{Amount, Datoshi};
 use crate::outcome::SignedOutcome;
-use crate::policy::{Policy, PolicyChange};
+use crate::policy::{Policy, PolicyChange, RequestCancellation, TransferApproval};
 
 commands! {
     /// What a wallet may be asked.
@@ -18,6 +18,10 @@ commands! {
         SetPolicy = "set-policy",
         /// Sign and send a NEP-17 transfer.
         RequestTransfer = "request-transfer",
+        /// Let a transfer be signed, as one of the approvers that the policy names.
+        ApproveTransfer = "approve-transfer",
+        /// End a request that waits for approvals or a time lock, as an owner.
+        CancelRequest = "cancel-request",
         /// A worker reports what became of a job.
         RecordOutcome = "record-outcome",
         /// The chain relay reports a transaction in a block.
@@ -66,6 +70,24 @@ pub struct RequestTransfer {
     pub to: String,
     /// The last block that may hold the transaction.
     pub valid_until_block: u32,
+}
+
+/// `approve-transfer`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ApproveTransfer {
+    /// What the approver signed, alone.
+    pub approval: Signed<TransferApproval>,
+}
+
+/// `cancel-request`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CancelRequest {
+    /// What an owner signed.
+    pub cancellation: Signed<RequestCancellation>,
 }
 
 /// `record-outcome`.

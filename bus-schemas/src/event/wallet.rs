@@ -4,32 +4,42 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Upcast, events};
+use crate::authority::Signed;
 use crate::bytes::{Base64, Sha256};
 use crate::command::wallet::{RequestTransfer, VmState};
 use crate::number::{Datoshi, UnixMs};
 use crate::outcome::{BirthCertificate, SealedKey, SignedOutcome};
-use crate::policy::Policy;
+use crate::policy::{Policy, RequestCancellation, TransferApproval};
 
-/// 1.1.0 adds `sign_by_ms`.
-const TRANSFER_REQUESTED: &[Upcast] = &[Upcast { from: "1.0.0", change: None }];
+/// 1.1.0 adds `rules` to policies, and `not_before_ms` to the request of a change.
+const WITH_RULES: &[Upcast] = &[Upcast { from: "1.0.0", change: None }];
+/// 1.1.0 adds `sign_by_ms`, 1.2.0 `approvals_missing` and `not_before_ms`.
+const TRANSFER_REQUESTED: &[Upcast] =
+    &[Upcast { from: "1.0.0", change: None }, Upcast { from: "1.1.0", change: None }];
 
 events! {
     /// What happened to a wallet.
     WalletEvent of "wallet" {
         /// A client asked for the wallet.
-        CreationRequested = "creation-requested",
+        CreationRequested = "creation-requested" in "1.1.0" from WITH_RULES,
         /// A worker made its key; the wallet is open.
         KeyCreated = "key-created",
         /// A worker would not; the wallet may be asked for again.
         CreationRefused = "creation-refused",
         /// The owners asked for another policy.
-        PolicyChangeRequested = "policy-change-requested",
+        PolicyChangeRequested = "policy-change-requested" in "1.1.0" from WITH_RULES,
         /// The key is sealed under the new policy, which is in force.
-        PolicyChanged = "policy-changed",
+        PolicyChanged = "policy-changed" in "1.1.0" from WITH_RULES,
         /// A worker would not; the old policy stays.
         PolicyChangeRefused = "policy-change-refused",
+        /// An owner ended the change before its time lock did; the old policy stays.
+        PolicyChangeCancelled = "policy-change-cancelled",
         /// A client asked for a transfer, and the policy allows it.
-        TransferRequested = "transfer-requested" in "1.1.0" from TRANSFER_REQUESTED,
+        TransferRequested = "transfer-requested" in "1.2.0" from TRANSFER_REQUESTED,
+        /// An approver let it be signed.
+        TransferApproved = "transfer-approved",
+        /// An owner ended it while it waited for approvals or its time lock.
+        TransferCancelled = "transfer-cancelled",
         /// A worker signed it; it may be sent.
         TransferSigned = "transfer-signed",
         /// A worker would not.
@@ -124,6 +134,9 @@ pub struct Refusal {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyChangeRequested {
+    /// Until then it may be cancelled and no worker has it, Unix ms; absent where no time lock holds it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before_ms: Option<UnixMs>,
     /// The command.
     pub request_id: Uuid,
     /// Its hash, which the outcome must name.
@@ -158,11 +171,28 @@ pub struct PolicyChangeRefused {
     pub refusal: Refusal,
 }
 
+/// `policy-change-cancelled`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PolicyChangeCancelled {
+    /// What the owner signed.
+    pub cancellation: Signed<RequestCancellation>,
+    /// The command that asked.
+    pub request_id: Uuid,
+}
+
 /// `transfer-requested`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferRequested {
+    /// How many approvers must approve before a worker has it; absent where none must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals_missing: Option<u8>,
+    /// Until then no worker has it, Unix ms; absent where no time lock holds it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before_ms: Option<UnixMs>,
     /// The command.
     pub request_id: Uuid,
     /// Its hash, which the outcome must name.
@@ -173,6 +203,32 @@ pub struct TransferRequested {
     /// What was asked.
     pub transfer: RequestTransfer,
     /// The transaction that follows from it, `0x…`.
+    pub tx_hash: String,
+}
+
+/// `transfer-approved`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TransferApproved {
+    /// What the approver signed.
+    pub approval: Signed<TransferApproval>,
+    /// How many more must approve under the policy in force; with none, a worker may have it.
+    pub approvals_missing: u8,
+    /// The command that asked for the transfer.
+    pub request_id: Uuid,
+}
+
+/// `transfer-cancelled`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TransferCancelled {
+    /// What the owner signed.
+    pub cancellation: Signed<RequestCancellation>,
+    /// The command that asked.
+    pub request_id: Uuid,
+    /// As the chain would show it, `0x…`.
     pub tx_hash: String,
 }
 

@@ -104,6 +104,8 @@ pub(crate) enum Error {
     TransferExpired { tx_hash: String, block_index: u32, reason: String },
     #[error("no worker signed transaction {tx_hash} in time; it is bound by block {valid_until_block}")]
     RequestExpired { tx_hash: String, valid_until_block: u32 },
+    #[error("an owner cancelled transaction {tx_hash} before it was signed")]
+    RequestCancelled { tx_hash: String },
     #[error("no result is kept for command {command_id}")]
     ResultUnknown { command_id: Uuid },
     #[error("there is no error code {code:?}")]
@@ -153,6 +155,7 @@ impl Error {
             Self::TransferFaulted { .. } => pages::TRANSFER_FAULTED.code,
             Self::TransferExpired { .. } => pages::TRANSFER_EXPIRED.code,
             Self::RequestExpired { .. } => pages::REQUEST_EXPIRED.code,
+            Self::RequestCancelled { .. } => pages::REQUEST_CANCELLED.code,
             Self::ResultUnknown { .. } => pages::RESULT_UNKNOWN.code,
             Self::PageUnknown { .. } => errors::NOT_FOUND.code,
             Self::Interrupted => pages::INTERRUPTED.code,
@@ -298,7 +301,9 @@ pub(crate) fn exit_code_of(code: &str) -> ExitCode {
         "connection_failed" => ExitCode::Unavailable,
         "outcome_unknown" | "timed_out" => ExitCode::OutcomeUnknown,
         "interrupted" => ExitCode::Interrupted,
-        "transfer_faulted" | "transfer_expired" | "request_expired" => ExitCode::Rejected,
+        "transfer_faulted" | "transfer_expired" | "request_expired" | "request_cancelled" => {
+            ExitCode::Rejected
+        }
         local if pages::ALL.iter().any(|known| known.code == local) => ExitCode::Failed,
         service => match errors::find(service).map(|known| known.family) {
             Some(Family::Unavailable) => ExitCode::Unavailable,
@@ -361,6 +366,7 @@ mod tests {
                 "request_expired",
                 ExitCode::Rejected,
             ),
+            (Error::RequestCancelled { tx_hash: "0x".into() }, "request_cancelled", ExitCode::Rejected),
             (Error::LogGap { expected: 1, found: 2 }, "log_gap", ExitCode::VerificationFailed),
             (Error::Interrupted, "interrupted", ExitCode::Interrupted),
         ] {

@@ -39,6 +39,7 @@ local_codes! {
     ISSUER_MISSING = "issuer_missing";
     LOG_GAP = "log_gap";
     OUTCOME_UNKNOWN = "outcome_unknown";
+    REQUEST_CANCELLED = "request_cancelled";
     REQUEST_EXPIRED = "request_expired";
     RESULT_UNKNOWN = "result_unknown";
     SEED_INVALID = "seed_invalid";

@@ -28,7 +28,7 @@ pub(super) struct Process {
     pub(super) request_id: Uuid,
     /// What it waits for.
     pub(super) state: State,
-    /// The event that led there, and asks for the state's job.
+    /// The event that asks for the state's job: the one that led there, or the request's own.
     pub(super) position: u64,
 }
 
@@ -112,7 +112,8 @@ impl Memory {
 
     /// Remembers where a page of events led requests, with the position that it reaches, in one transaction. The last
     /// ones may be lost in a crash of the database: the log is read again from the checkpoint that is left. Jobs are
-    /// published now, and overdue after `republish_after`; without it they are not, and are overdue at once.
+    /// published now, and overdue after `republish_after`; without it they are not, and are overdue at once. A job that is
+    /// held back is overdue when that ends, and a state without a job never.
     pub(super) async fn record(
         &mut self,
         reached: &[Process],
@@ -123,10 +124,14 @@ impl Memory {
         const RECORD: &str = "WITH over AS (DELETE FROM reactor.processes WHERE request_id = ANY ($1)),
              open AS (
                  INSERT INTO reactor.processes (request_id, state, position, due_ms, publications, publish_at)
-                 SELECT *, CASE WHEN $6 IS NULL THEN 0 ELSE 1 END,
-                     CASE WHEN $6 IS NULL THEN '-infinity'
+                 SELECT request_id, state, position, due_ms,
+                     CASE WHEN $6 IS NULL OR NOT has_job OR job_from_ms IS NOT NULL THEN 0 ELSE 1 END,
+                     CASE WHEN NOT has_job THEN 'infinity'
+                          WHEN job_from_ms IS NOT NULL THEN to_timestamp(job_from_ms / 1000.0)
+                          WHEN $6 IS NULL THEN '-infinity'
                           ELSE clock_timestamp() + $6 * interval '1 millisecond' END
-                 FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::bigint[])
+                 FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $8::bool[], $9::bigint[])
+                     AS open (request_id, state, position, due_ms, has_job, job_from_ms)
                  ON CONFLICT (request_id) DO UPDATE SET state = excluded.state, position = excluded.position,
                      due_ms = excluded.due_ms, publications = excluded.publications,
                      publish_at = excluded.publish_at)
@@ -141,6 +146,8 @@ impl Memory {
             .bind(open.iter().map(|process| process.state.due_ms().map(column)).collect::<Vec<_>>())
             .bind(republish_after.map(milliseconds))
             .bind(column(position))
+            .bind(open.iter().map(|process| process.state.job_kind().is_some()).collect::<Vec<_>>())
+            .bind(open.iter().map(|process| process.state.job_from_ms().map(job_time)).collect::<Vec<_>>())
             .execute(&mut *self.connection)
             .await
             .map(drop)
@@ -206,6 +213,13 @@ impl Memory {
 
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A time that the database's timestamps can hold, in ms: any later one is never.
+fn job_time(ms: u64) -> i64 {
+    /// The year 9999.
+    const LAST_MS: u64 = 253_370_764_800_000;
+    column(ms.min(LAST_MS))
 }
 
 /// A number as the database's type can hold it; positions and times end long before.

@@ -167,7 +167,7 @@ impl Reactor {
             events.push((event.position, wallet_event));
         }
         let known = memory.load(&requests_before(&events)).await?;
-        let reached = follow(known, &events);
+        let mut reached = follow(known, &events);
         for (event, (_, wallet_event)) in page.events.iter().zip(events) {
             preparer.observe(event, wallet_event);
         }
@@ -177,6 +177,8 @@ impl Reactor {
             if !reached.is_empty() {
                 failpoints::REACTOR_REMEMBERED.reach();
             }
+            // What a time lock holds back is overdue when that ends.
+            reached.retain(|process| process.state.job_from_ms().is_none());
             self.publish(preparer, &reached, &page.events).await?;
         }
         let lag = i64::try_from(page.head.saturating_sub(page.position)).unwrap_or(i64::MAX);
@@ -298,7 +300,9 @@ fn follow(mut known: HashMap<Uuid, Process>, events: &[(u64, WalletEvent)]) -> V
         if let Some(state) = process::react(before, event)
             && before != Some(state)
         {
-            known.insert(request_id, Process { request_id, state, position: *position });
+            let asked_by = known.get(&request_id).filter(|_| state.is_asked_by_request());
+            let position = asked_by.map_or(*position, |process| process.position);
+            known.insert(request_id, Process { request_id, state, position });
             moved.insert(request_id);
         }
     }

@@ -15,7 +15,7 @@ const RETRY_MS: u64 = 30_000;
 const HOUR: Duration = Duration::from_hours(1);
 
 fn signing(number: u128, position: u64, sign_by_ms: u64) -> Process {
-    let state = State::Signing { sign_by_ms: Some(UnixMs(sign_by_ms)) };
+    let state = State::Signing { not_before_ms: None, sign_by_ms: Some(UnixMs(sign_by_ms)) };
     Process { request_id: Uuid::from_u128(number), state, position }
 }
 
@@ -205,4 +205,28 @@ fn a_page_leads_each_request_to_its_last_state() {
     let known = HashMap::from([(old, signing(1, 10, 7))]);
     let over = |request_id, position| Process { request_id, state: State::Over, position };
     assert_eq!(follow(known, &events), [over(old, 21), signing(2, 22, 7), over(whole, 23)]);
+}
+
+#[tokio::test]
+async fn a_held_job_is_overdue_when_its_lock_has_ended_and_missing_approvals_never() {
+    with_memory(async |pool| {
+        let held = |number, not_before_ms| Process {
+            request_id: Uuid::from_u128(number),
+            state: State::Signing { not_before_ms: Some(UnixMs(not_before_ms)), sign_by_ms: None },
+            position: 10,
+        };
+        let (ended, locked, for_ever) =
+            (held(1, 1_000), held(2, clock::now_ms() + 3_600_000), held(3, u64::MAX));
+        let state = State::AwaitingApprovals { not_before_ms: None, sign_by_ms: Some(UnixMs(5_000)) };
+        let awaiting = Process { request_id: Uuid::from_u128(4), state, position: 11 };
+        let mut memory = reborn(pool).await;
+        memory.record(&[ended, locked, for_ever, awaiting], 12, Some(HOUR)).await.unwrap();
+        assert_eq!(memory.take_overdue(HOUR, 9).await.unwrap(), [ended]);
+        assert_eq!(memory.take_overdue(HOUR, 9).await.unwrap(), []);
+        // A replay makes the same of them.
+        memory.record(&[ended, locked, for_ever, awaiting], 12, None).await.unwrap();
+        assert_eq!(memory.take_overdue(HOUR, 9).await.unwrap(), [ended]);
+        assert_eq!(memory.take_due(u64::MAX, RETRY, 9).await.unwrap(), [awaiting], "the deadline goes on");
+    })
+    .await;
 }

@@ -18,7 +18,7 @@ use nsl_schemas::event::worker::{WorkerEvent, WorkerRegistered};
 use nsl_schemas::ids;
 use nsl_schemas::number::{Amount, Datoshi, UnixMs};
 use nsl_schemas::outcome::{BirthCertificate, BirthStatement, JobResult, SealedKey, SignedOutcome};
-use nsl_schemas::policy::{AssetRule, Policy};
+use nsl_schemas::policy::{AssetRule, Policy, Rules};
 use nsl_schemas::subject::CommandSubject;
 use nsl_schemas::token::AggregateId;
 use serde::Serialize;
@@ -52,6 +52,7 @@ fn policy() -> Policy {
         assets: vec![AssetRule { asset: GAS.into(), amount_max: Amount(100) }],
         recipients: None,
         fee_max_datoshi: Datoshi(1_000),
+        rules: Rules::default(),
     }
 }
 
@@ -135,6 +136,8 @@ impl Writer {
     pub(crate) async fn request(&mut self, sign_by_ms: u64) -> Uuid {
         let request_id = Uuid::now_v7();
         let requested = TransferRequested {
+            approvals_missing: None,
+            not_before_ms: None,
             request_id,
             request_sha256: Sha256([0; 32]),
             transfer: transfer(),

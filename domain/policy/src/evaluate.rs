@@ -1,8 +1,10 @@
-//! Whether a policy allows a transfer.
+//! Whether a policy allows a transfer, by the rules that look at one transaction alone.
 
 use nsl_schemas::command::wallet::RequestTransfer;
 use nsl_schemas::errors::{self, ErrorCode};
 use nsl_schemas::policy::Policy;
+
+use crate::rules;
 
 /// What a policy judges a transfer by. Texts are in canonical form: parsed and shown again by `nsl-neo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +19,15 @@ pub struct TransferFacts<'a> {
     pub amount: u128,
     /// System and network fee.
     pub fee_datoshi: u128,
+    /// The last block that may hold it.
+    pub valid_until_block: u32,
+    /// When its issuer signed the command, Unix ms; commands from the future are refused before.
+    pub issued_at_ms: u64,
 }
 
-impl<'a> From<&'a RequestTransfer> for TransferFacts<'a> {
-    fn from(transfer: &'a RequestTransfer) -> Self {
+impl<'a> TransferFacts<'a> {
+    /// The facts of a command that was issued at `issued_at_ms`.
+    pub fn new(transfer: &'a RequestTransfer, issued_at_ms: u64) -> Self {
         Self {
             network_magic: transfer.network_magic,
             asset: &transfer.asset,
@@ -28,11 +35,13 @@ impl<'a> From<&'a RequestTransfer> for TransferFacts<'a> {
             amount: transfer.amount.0,
             fee_datoshi: u128::from(transfer.system_fee_datoshi.0)
                 + u128::from(transfer.network_fee_datoshi.0),
+            valid_until_block: transfer.valid_until_block,
+            issued_at_ms,
         }
     }
 }
 
-/// Which rule said no. The order is the order of the rules.
+/// Which rule said no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// Another network.
@@ -50,6 +59,33 @@ pub enum Denied {
     /// Above the bound.
     #[error("the fees together are above the bound")]
     Fee,
+    /// Not a listed contract.
+    #[error("the policy does not list this contract")]
+    Contract,
+    /// Not a listed method.
+    #[error("the policy does not list this method of the contract")]
+    Method,
+    /// Not a listed scope.
+    #[error("the policy does not list the scope of the wallet's witness")]
+    Scope,
+    /// Too far ahead.
+    #[error("the last block is further ahead than the policy allows")]
+    LastBlock,
+    /// Too few approvals that count.
+    #[error("too few approvers approved")]
+    Approvals,
+    /// An approval that does not count.
+    #[error("the approval is of something else, by nobody who may approve, or no longer in force")]
+    Approval,
+    /// The sum in a window would be above its bound.
+    #[error("the amount would exceed the bound for its window")]
+    AmountWindow,
+    /// As many signatures as a window allows.
+    #[error("the window has as many signatures as it may")]
+    SignatureRate,
+    /// As many signatures as there may ever be.
+    #[error("the policy's signatures are used up")]
+    SignaturesUsedUp,
 }
 
 impl Denied {
@@ -61,76 +97,85 @@ impl Denied {
             Self::Amount => errors::AMOUNT_NOT_ALLOWED,
             Self::Recipient => errors::RECIPIENT_NOT_ALLOWED,
             Self::Fee => errors::FEE_NOT_ALLOWED,
+            Self::Contract => errors::CONTRACT_NOT_ALLOWED,
+            Self::Method => errors::METHOD_NOT_ALLOWED,
+            Self::Scope => errors::SCOPE_NOT_ALLOWED,
+            Self::LastBlock => errors::LAST_BLOCK_NOT_ALLOWED,
+            Self::Approvals => errors::APPROVALS_MISSING,
+            Self::Approval => errors::APPROVAL_INVALID,
+            Self::AmountWindow => errors::AMOUNT_WINDOW_EXCEEDED,
+            Self::SignatureRate => errors::SIGNATURE_RATE_EXCEEDED,
+            Self::SignaturesUsedUp => errors::SIGNATURES_USED_UP,
         }
     }
 }
 
-/// Judges a transfer by every rule, in order.
+/// Judges a transfer by every rule of one transaction, in order.
 pub fn evaluate(policy: &Policy, transfer: TransferFacts<'_>) -> Result<(), Denied> {
-    if policy.network_magic != transfer.network_magic {
-        return Err(Denied::Network);
-    }
-    let rule = policy.assets.iter().find(|rule| rule.asset == transfer.asset).ok_or(Denied::Asset)?;
-    if transfer.amount == 0 || transfer.amount > rule.amount_max.0 {
-        return Err(Denied::Amount);
-    }
-    let is_listed = |listed: &Vec<String>| listed.iter().any(|address| address == transfer.recipient);
-    if !policy.recipients.as_ref().is_none_or(is_listed) {
-        return Err(Denied::Recipient);
-    }
-    if transfer.fee_datoshi > u128::from(policy.fee_max_datoshi.0) {
-        return Err(Denied::Fee);
-    }
-    Ok(())
+    rules::network::check(policy, &transfer)?;
+    rules::asset::check(policy, &transfer)?;
+    rules::recipient::check(policy, &transfer)?;
+    rules::fee::check(policy, &transfer)?;
+    rules::contract::check(policy, &transfer)?;
+    rules::scope::check(policy)?;
+    rules::last_block::check(policy, &transfer)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nsl_schemas::authority::Quorum;
-    use nsl_schemas::number::{Amount, Datoshi};
-    use nsl_schemas::policy::AssetRule;
+    use crate::test_policy::{NEO, facts, policy, with_rules};
+    use nsl_schemas::policy::{ContractRule, LastBlockRule, WitnessScope};
     use proptest::prelude::*;
-
-    const GAS: &str = "0xd2a4cff31913016155e38e474a2c06d08be276cf";
-
-    fn policy() -> Policy {
-        Policy {
-            owners: Quorum { threshold: 1, keys: vec![] },
-            network_magic: 1,
-            assets: vec![AssetRule { asset: GAS.into(), amount_max: Amount(100) }],
-            recipients: Some(vec!["NA".into()]),
-            fee_max_datoshi: Datoshi(10),
-        }
-    }
-
-    fn allowed() -> TransferFacts<'static> {
-        TransferFacts { network_magic: 1, asset: GAS, recipient: "NA", amount: 100, fee_datoshi: 10 }
-    }
 
     #[test]
     fn each_rule_says_no_in_its_order() {
         for (facts, expected) in [
-            (allowed(), Ok(())),
-            (TransferFacts { network_magic: 2, asset: "", ..allowed() }, Err(Denied::Network)),
-            (TransferFacts { asset: "0x00", amount: 0, ..allowed() }, Err(Denied::Asset)),
-            (TransferFacts { amount: 0, recipient: "NB", ..allowed() }, Err(Denied::Amount)),
-            (TransferFacts { amount: 101, ..allowed() }, Err(Denied::Amount)),
-            (TransferFacts { recipient: "NB", fee_datoshi: 11, ..allowed() }, Err(Denied::Recipient)),
-            (TransferFacts { fee_datoshi: 11, ..allowed() }, Err(Denied::Fee)),
+            (facts(), Ok(())),
+            (TransferFacts { network_magic: 2, asset: "", ..facts() }, Err(Denied::Network)),
+            (TransferFacts { asset: "0x00", amount: 0, ..facts() }, Err(Denied::Asset)),
+            (TransferFacts { amount: 0, recipient: "NB", ..facts() }, Err(Denied::Amount)),
+            (TransferFacts { amount: 101, ..facts() }, Err(Denied::Amount)),
+            (TransferFacts { recipient: "NB", fee_datoshi: 11, ..facts() }, Err(Denied::Recipient)),
+            (TransferFacts { fee_datoshi: 11, ..facts() }, Err(Denied::Fee)),
         ] {
             assert_eq!(evaluate(&policy(), facts), expected, "{facts:?}");
         }
-        let anyone = Policy { recipients: None, ..policy() };
-        assert_eq!(evaluate(&anyone, TransferFacts { recipient: "NB", ..allowed() }), Ok(()));
-        let no_one = Policy { recipients: Some(vec![]), ..policy() };
-        assert_eq!(evaluate(&no_one, allowed()), Err(Denied::Recipient));
+    }
+
+    #[test]
+    fn rules_that_are_given_come_after_the_bounds_in_their_order() {
+        let elsewhere = vec![ContractRule { contract: NEO.into(), methods: vec!["transfer".into()] }];
+        let strictest = with_rules(|rules| {
+            rules.contracts = Some(elsewhere);
+            rules.scopes = Some(vec![WitnessScope::None]);
+            rules.last_block = Some(LastBlockRule {
+                ahead_max: 1,
+                block_ms: 1_000,
+                known_block: 0,
+                known_block_ms: u64::MAX,
+            });
+        });
+        let judged = |policy: &Policy| evaluate(policy, facts());
+        assert_eq!(
+            evaluate(&strictest, TransferFacts { fee_datoshi: 11, ..facts() }),
+            Err(Denied::Fee),
+            "bounds come first"
+        );
+        assert_eq!(judged(&strictest), Err(Denied::Contract));
+        let mut looser = strictest;
+        looser.rules.contracts = None;
+        assert_eq!(judged(&looser), Err(Denied::Scope));
+        looser.rules.scopes = None;
+        assert_eq!(judged(&looser), Err(Denied::LastBlock));
+        looser.rules.last_block = None;
+        assert_eq!(judged(&looser), Ok(()));
     }
 
     proptest! {
         #[test]
         fn nothing_above_a_bound_is_allowed(amount: u128, fee_datoshi: u128) {
-            let verdict = evaluate(&policy(), TransferFacts { amount, fee_datoshi, ..allowed() });
+            let verdict = evaluate(&policy(), TransferFacts { amount, fee_datoshi, ..facts() });
             prop_assert_eq!(verdict.is_ok(), (1..=100).contains(&amount) && fee_datoshi <= 10);
         }
     }

@@ -1,9 +1,20 @@
-//! What a wallet's commands mean before they are signed: the one transaction of a transfer, and whether the policy allows
-//! it. Pure, total, and the same code before the commit and in the enclave.
+//! Signing policy: whether a policy is sound, what it allows, and which transaction a command means. Pure: the command
+//! side asks it to answer early, the enclave asks it again and trusts only itself.
 
+mod approval;
+mod delay;
 mod evaluate;
+mod rules;
 mod sound;
+#[cfg(test)]
+mod test_policy;
 pub mod transaction;
+mod window;
+mod window_counters;
 
+pub use approval::{ApprovedRequest, approval_rule, check_approval, check_approvals};
+pub use delay::{policy_change_from_ms, sign_from_ms};
 pub use evaluate::{Denied, TransferFacts, evaluate};
 pub use sound::{Unsound, check_sound};
+pub use window::BUCKETS;
+pub use window_counters::{Counters, Spend, reserve};

@@ -6,7 +6,13 @@ use nsl_neo::{
 use nsl_schemas::bytes::Base64;
 use nsl_schemas::command::wallet::RequestTransfer;
 use nsl_schemas::number::Datoshi;
+use nsl_schemas::policy::WitnessScope;
 use uuid::Uuid;
+
+/// The method that a transfer calls of its asset.
+pub(crate) const METHOD: &str = "transfer";
+/// The scope of the wallet's witness in it.
+pub(crate) const SCOPE: WitnessScope = WitnessScope::CalledByEntry;
 
 /// Why a command stands for no transaction.
 #[derive(Debug, thiserror::Error)]

@@ -43,9 +43,13 @@ pub fn job(event: &WalletEvent, wallet: &Wallet, cause: Cause<'_>) -> Option<Job
             let (sealed_key, policy) = wallet.signing_state()?;
             EnclaveTask::ReplacePolicy { sealed_key: sealed_key.clone(), policy: policy.clone() }
         }
-        WalletEvent::TransferRequested(_) => {
+        WalletEvent::TransferRequested(event) => {
             let (sealed_key, policy) = wallet.signing_state()?;
-            EnclaveTask::SignTransfer { sealed_key: sealed_key.clone(), policy: policy.clone() }
+            EnclaveTask::SignTransfer {
+                approvals: wallet.approvals(event.request_id).to_vec(),
+                sealed_key: sealed_key.clone(),
+                policy: policy.clone(),
+            }
         }
         WalletEvent::TransferSigned(event) => {
             return Some(Job::Submit(SubmitJob {
@@ -62,6 +66,9 @@ pub fn job(event: &WalletEvent, wallet: &Wallet, cause: Cause<'_>) -> Option<Job
         | WalletEvent::CreationRefused(_)
         | WalletEvent::PolicyChanged(_)
         | WalletEvent::PolicyChangeRefused(_)
+        | WalletEvent::PolicyChangeCancelled(_)
+        | WalletEvent::TransferApproved(_)
+        | WalletEvent::TransferCancelled(_)
         | WalletEvent::TransferRefused(_)
         | WalletEvent::TransferConfirmed(_)
         | WalletEvent::TransferExpired(_)

@@ -12,6 +12,7 @@ pub mod job;
 mod tests;
 mod transfer;
 
+use nsl_schemas::envelope::CLOCK_SKEW_MS_MAX;
 use nsl_schemas::event::wallet::WalletEvent;
 use nsl_schemas::job::{ENCLAVE_KINDS, SUBMIT_KIND};
 use nsl_schemas::number::UnixMs;
@@ -29,9 +30,25 @@ pub enum State {
     /// A worker makes the wallet's key.
     CreatingKey,
     /// A worker seals the key under another policy.
-    ReplacingPolicy,
+    ReplacingPolicy {
+        /// From when: a time lock may hold it back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_before_ms: Option<UnixMs>,
+    },
+    /// Approvers let the transfer be signed.
+    AwaitingApprovals {
+        /// From when it may be signed then: a time lock may hold it back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_before_ms: Option<UnixMs>,
+        /// As in [`State::Signing`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sign_by_ms: Option<UnixMs>,
+    },
     /// A worker signs the transfer.
     Signing {
+        /// From when: a time lock may hold it back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_before_ms: Option<UnixMs>,
         /// When the request may be given up; absent where it is from before there were deadlines.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sign_by_ms: Option<UnixMs>,
@@ -43,23 +60,48 @@ pub enum State {
 }
 
 impl State {
-    /// The kind of the job that is published until the state is left. The event that led here asks for it; see [`job()`].
+    /// The kind of the job that is published until the state is left; see [`job()`].
     pub fn job_kind(self) -> Option<&'static str> {
         let [create_key, replace_policy, sign_transfer] = ENCLAVE_KINDS;
         match self {
             Self::CreatingKey => Some(create_key),
-            Self::ReplacingPolicy => Some(replace_policy),
+            Self::ReplacingPolicy { .. } => Some(replace_policy),
             Self::Signing { .. } => Some(sign_transfer),
             Self::Submitting => Some(SUBMIT_KIND),
-            Self::Over => None,
+            Self::AwaitingApprovals { .. } | Self::Over => None,
+        }
+    }
+
+    /// From when, in Unix ms, the job is published; `None` where nothing holds it back. Workers tell the time by another
+    /// clock, so it is a skew later than the lock ends: one that finds it too early would say so.
+    pub fn job_from_ms(self) -> Option<u64> {
+        match self {
+            Self::ReplacingPolicy { not_before_ms } | Self::Signing { not_before_ms, .. } => {
+                not_before_ms.map(|not_before_ms| not_before_ms.0.saturating_add(CLOCK_SKEW_MS_MAX))
+            }
+            Self::CreatingKey | Self::AwaitingApprovals { .. } | Self::Submitting | Self::Over => None,
+        }
+    }
+
+    /// Whether the state's job is asked for by the request's own event, not by the one that led to the state: whoever
+    /// approves a transfer does not become the one who asked for it.
+    pub fn is_asked_by_request(self) -> bool {
+        match self {
+            Self::CreatingKey
+            | Self::ReplacingPolicy { .. }
+            | Self::AwaitingApprovals { .. }
+            | Self::Signing { .. } => true,
+            Self::Submitting | Self::Over => false,
         }
     }
 
     /// When, in Unix ms, [`on_deadline`]'s command is due, unless the state is left before.
     pub fn due_ms(self) -> Option<u64> {
         match self {
-            Self::Signing { sign_by_ms } => sign_by_ms.map(transfer::due_ms),
-            Self::CreatingKey | Self::ReplacingPolicy | Self::Submitting | Self::Over => None,
+            Self::AwaitingApprovals { sign_by_ms, .. } | Self::Signing { sign_by_ms, .. } => {
+                sign_by_ms.map(transfer::due_ms)
+            }
+            Self::CreatingKey | Self::ReplacingPolicy { .. } | Self::Submitting | Self::Over => None,
         }
     }
 }
@@ -73,7 +115,10 @@ pub fn request_id(event: &WalletEvent) -> Uuid {
         WalletEvent::PolicyChangeRequested(event) => event.request_id,
         WalletEvent::PolicyChanged(event) => event.request_id,
         WalletEvent::PolicyChangeRefused(event) => event.request_id,
+        WalletEvent::PolicyChangeCancelled(event) => event.request_id,
         WalletEvent::TransferRequested(event) => event.request_id,
+        WalletEvent::TransferApproved(event) => event.request_id,
+        WalletEvent::TransferCancelled(event) => event.request_id,
         WalletEvent::TransferSigned(event) => event.request_id,
         WalletEvent::TransferRefused(event) => event.request_id,
         WalletEvent::TransferConfirmed(event) => event.request_id,
@@ -95,8 +140,11 @@ pub fn react(before: Option<State>, event: &WalletEvent) -> Option<State> {
         }
         WalletEvent::PolicyChangeRequested(_)
         | WalletEvent::PolicyChanged(_)
-        | WalletEvent::PolicyChangeRefused(_) => change_policy::react(before, event),
+        | WalletEvent::PolicyChangeRefused(_)
+        | WalletEvent::PolicyChangeCancelled(_) => change_policy::react(before, event),
         WalletEvent::TransferRequested(_)
+        | WalletEvent::TransferApproved(_)
+        | WalletEvent::TransferCancelled(_)
         | WalletEvent::TransferSigned(_)
         | WalletEvent::TransferRefused(_)
         | WalletEvent::TransferConfirmed(_)
@@ -125,10 +173,13 @@ pub fn on_deadline(
     wallet: &AggregateId,
 ) -> Result<Option<Command>, token::Error> {
     match state {
-        State::Signing { sign_by_ms: Some(_) } => transfer::expire(request_id, tenant, wallet).map(Some),
-        State::Signing { sign_by_ms: None }
+        State::AwaitingApprovals { sign_by_ms: Some(_), .. } | State::Signing { sign_by_ms: Some(_), .. } => {
+            transfer::expire(request_id, tenant, wallet).map(Some)
+        }
+        State::AwaitingApprovals { sign_by_ms: None, .. }
+        | State::Signing { sign_by_ms: None, .. }
         | State::CreatingKey
-        | State::ReplacingPolicy
+        | State::ReplacingPolicy { .. }
         | State::Submitting
         | State::Over => Ok(None),
     }

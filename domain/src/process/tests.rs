@@ -22,7 +22,7 @@ use crate::test_world::{
 };
 
 fn signing() -> State {
-    State::Signing { sign_by_ms: Some(UnixMs(NOW_MS + SIGNING_MS)) }
+    State::Signing { not_before_ms: None, sign_by_ms: Some(UnixMs(NOW_MS + SIGNING_MS)) }
 }
 
 fn confirm(request_id: Uuid, tx_hash: String) -> WalletCommand {
@@ -104,10 +104,14 @@ fn a_state_says_which_job_and_which_deadline_are_open() {
     let due_ms = NOW_MS + SIGNING_MS + CLOCK_SKEW_MS_MAX;
     for (state, job_kind, expected_due_ms) in [
         (State::CreatingKey, Some("create-key"), None),
-        (State::ReplacingPolicy, Some("replace-policy"), None),
+        (State::ReplacingPolicy { not_before_ms: None }, Some("replace-policy"), None),
         (signing(), Some("sign-transfer"), Some(due_ms)),
-        (State::Signing { sign_by_ms: None }, Some("sign-transfer"), None),
-        (State::Signing { sign_by_ms: Some(UnixMs(u64::MAX)) }, Some("sign-transfer"), Some(u64::MAX)),
+        (State::Signing { not_before_ms: None, sign_by_ms: None }, Some("sign-transfer"), None),
+        (
+            State::Signing { not_before_ms: None, sign_by_ms: Some(UnixMs(u64::MAX)) },
+            Some("sign-transfer"),
+            Some(u64::MAX),
+        ),
         (State::Submitting, Some("submit-transaction"), None),
         (State::Over, None, None),
     ] {
@@ -117,6 +121,32 @@ fn a_state_says_which_job_and_which_deadline_are_open() {
         let text = canonical::to_string(&state);
         assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state, "{text}");
     }
+}
+
+#[test]
+fn a_lock_holds_back_the_job_and_missing_approvals_have_none() {
+    let (lock, sign_by_ms) = (Some(UnixMs(NOW_MS)), Some(UnixMs(NOW_MS + SIGNING_MS)));
+    for (state, has_job, job_from_ms) in [
+        (State::ReplacingPolicy { not_before_ms: lock }, true, Some(NOW_MS + CLOCK_SKEW_MS_MAX)),
+        (State::Signing { not_before_ms: lock, sign_by_ms }, true, Some(NOW_MS + CLOCK_SKEW_MS_MAX)),
+        (signing(), true, None),
+        (State::AwaitingApprovals { not_before_ms: lock, sign_by_ms }, false, None),
+        (State::Submitting, true, None),
+    ] {
+        assert_eq!((state.job_kind().is_some(), state.job_from_ms()), (has_job, job_from_ms), "{state:?}");
+        let text = canonical::to_string(&state);
+        assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state, "{text}");
+    }
+    let awaiting = State::AwaitingApprovals { not_before_ms: lock, sign_by_ms };
+    assert_eq!(awaiting.due_ms(), signing().due_ms());
+    assert_eq!(
+        on_deadline(awaiting, TRANSFER, &acme(), &id("main")),
+        on_deadline(signing(), TRANSFER, &acme(), &id("main"))
+    );
+    // What was remembered before there were locks.
+    let text = r#"{"step":"replacing-policy"}"#;
+    let expected = State::ReplacingPolicy { not_before_ms: None };
+    assert_eq!(serde_json::from_str::<State>(text).unwrap(), expected);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A transfer: asked for, signed by a worker, brought into a block by the relay.
+//! A transfer: asked for, approved where its policy says so, signed by a worker, brought into a block by the relay.
 //!
 //! Without a signature by its deadline it is compensated: `expire-request` ends it and frees its place among the wallet's
 //! open transfers. A signed one ends by what the chain says and by nothing else.
@@ -6,7 +6,7 @@
 use nsl_schemas::canonical;
 use nsl_schemas::command::wallet::ExpireRequest;
 use nsl_schemas::envelope::CLOCK_SKEW_MS_MAX;
-use nsl_schemas::event::wallet::WalletEvent;
+use nsl_schemas::event::wallet::{TransferApproved, TransferRequested, WalletEvent};
 use nsl_schemas::ids;
 use nsl_schemas::number::UnixMs;
 use nsl_schemas::subject::CommandSubject;
@@ -21,12 +21,21 @@ const PROCESS: &str = "transfer";
 pub(super) fn react(before: Option<State>, event: &WalletEvent) -> Option<State> {
     match (before, event) {
         (None, WalletEvent::TransferRequested(event)) => {
-            Some(State::Signing { sign_by_ms: event.sign_by_ms })
+            let &TransferRequested { not_before_ms, sign_by_ms, .. } = event;
+            Some(match event.approvals_missing {
+                None | Some(0) => State::Signing { not_before_ms, sign_by_ms },
+                Some(_) => State::AwaitingApprovals { not_before_ms, sign_by_ms },
+            })
         }
+        (
+            Some(State::AwaitingApprovals { not_before_ms, sign_by_ms }),
+            WalletEvent::TransferApproved(TransferApproved { approvals_missing: 0, .. }),
+        ) => Some(State::Signing { not_before_ms, sign_by_ms }),
         (Some(State::Signing { .. }), WalletEvent::TransferSigned(_)) => Some(State::Submitting),
         (
             Some(_),
             WalletEvent::TransferRefused(_)
+            | WalletEvent::TransferCancelled(_)
             | WalletEvent::TransferConfirmed(_)
             | WalletEvent::TransferExpired(_)
             | WalletEvent::TransferRequestExpired(_),

@@ -11,7 +11,7 @@ use nsl_schemas::ids;
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::number::{Amount, Datoshi};
 use nsl_schemas::outcome::{BirthCertificate, BirthStatement, JobResult, SealedKey, SignedOutcome};
-use nsl_schemas::policy::{AssetRule, Policy, PolicyChange};
+use nsl_schemas::policy::{AssetRule, Policy, PolicyChange, Rules};
 use uuid::Uuid;
 
 use super::{NOW_MS, acme, genesis, id, key, order, quorum, request_sha256};
@@ -49,6 +49,7 @@ pub(crate) fn policy() -> Policy {
         assets: vec![AssetRule { asset: GAS.into(), amount_max: Amount(100) }],
         recipients: Some(vec![RECIPIENT.into()]),
         fee_max_datoshi: Datoshi(1_000),
+        rules: Rules::default(),
     }
 }
 

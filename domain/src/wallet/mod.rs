@@ -1,5 +1,7 @@
 //! A wallet: a Neo N3 account whose key is born, sealed and used in the enclave under a policy.
 
+mod approve_transfer;
+mod cancel_request;
 mod create;
 mod expire_request;
 mod outcome;
@@ -12,13 +14,14 @@ mod set_policy;
 use std::sync::Arc;
 
 use nsl_neo::PublicKey;
+use nsl_schemas::authority::Signed;
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::wallet::{RequestTransfer, WalletCommand};
 use nsl_schemas::errors;
 use nsl_schemas::event::wallet::WalletEvent;
 use nsl_schemas::number::UnixMs;
 use nsl_schemas::outcome::SealedKey;
-use nsl_schemas::policy::Policy;
+use nsl_schemas::policy::{Policy, TransferApproval};
 use rpds::RedBlackTreeMapSync;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -82,6 +85,8 @@ enum Transfer {
         /// Absent where the request is from before there were deadlines.
         #[serde(default)]
         sign_by_ms: Option<UnixMs>,
+        #[serde(default)]
+        hold: Hold,
     },
     /// The relay has the job.
     Signed {
@@ -91,9 +96,31 @@ enum Transfer {
     },
 }
 
+/// What a transfer waits for before a worker has it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Hold {
+    /// Of different approvers, all under one policy.
+    approvals: Vec<Signed<TransferApproval>>,
+    approvals_missing: u8,
+    not_before_ms: Option<UnixMs>,
+}
+
+impl Hold {
+    fn is_over(&self, now_ms: u64) -> bool {
+        self.approvals_missing == 0 && is_past(self.not_before_ms, now_ms)
+    }
+}
+
+/// Whether a time lock holds nothing back any more.
+fn is_past(not_before_ms: Option<UnixMs>, now_ms: u64) -> bool {
+    not_before_ms.is_none_or(|not_before_ms| not_before_ms.0 <= now_ms)
+}
+
 /// A change whose outcome is awaited.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct PolicyChange {
+    #[serde(default)]
+    not_before_ms: Option<UnixMs>,
     request: Request,
     #[serde(with = "shared")]
     policy: Arc<Policy>,
@@ -134,6 +161,8 @@ impl Wallet {
             WalletCommand::Create(command) => self.create(order, command),
             WalletCommand::SetPolicy(command) => self.open()?.set_policy(order, command),
             WalletCommand::RequestTransfer(command) => self.open()?.request_transfer(order, command),
+            WalletCommand::ApproveTransfer(command) => self.open()?.approve_transfer(order, command),
+            WalletCommand::CancelRequest(command) => self.open()?.cancel_request(order, command),
             WalletCommand::RecordOutcome(command) => self.record_outcome(order, command),
             WalletCommand::RecordConfirmation(command) => self.open()?.record_confirmation(command),
             WalletCommand::RecordExpiry(command) => self.open()?.record_expiry(command),
@@ -156,6 +185,17 @@ impl Wallet {
         match &self.phase {
             Phase::Open(open) => Some((&open.sealed_key, &open.policy)),
             Phase::Absent | Phase::Creating { .. } => None,
+        }
+    }
+
+    /// What approvers signed about the transfer that command `request_id` asked for.
+    pub fn approvals(&self, request_id: Uuid) -> &[Signed<TransferApproval>] {
+        match &self.phase {
+            Phase::Open(open) => match open.transfers.get(&request_id) {
+                Some(Transfer::Requested { hold, .. }) => &hold.approvals,
+                Some(Transfer::Signed { .. }) | None => &[],
+            },
+            Phase::Absent | Phase::Creating { .. } => &[],
         }
     }
 
@@ -201,23 +241,31 @@ impl OpenWallet {
             | WalletEvent::CreationRefused(_) => {}
             WalletEvent::PolicyChangeRequested(event) => {
                 let request = Request { id: event.request_id, sha256: event.request_sha256 };
-                self.policy_change = Some(PolicyChange { request, policy: Arc::new(event.policy) });
+                let (not_before_ms, policy) = (event.not_before_ms, Arc::new(event.policy));
+                self.policy_change = Some(PolicyChange { not_before_ms, request, policy });
             }
             WalletEvent::PolicyChanged(event) => {
                 self.policy_change = None;
                 self.policy = Arc::new(event.policy);
                 self.sealed_key = Arc::new(event.sealed_key);
             }
-            WalletEvent::PolicyChangeRefused(_) => self.policy_change = None,
+            WalletEvent::PolicyChangeRefused(_) | WalletEvent::PolicyChangeCancelled(_) => {
+                self.policy_change = None;
+            }
             WalletEvent::TransferRequested(event) => {
                 let request = Request { id: event.request_id, sha256: event.request_sha256 };
                 let (transfer, tx_hash) = (Arc::new(event.transfer), Arc::new(event.tx_hash));
                 let sign_by_ms = event.sign_by_ms;
-                self.transfers.insert_mut(
-                    event.request_id,
-                    Transfer::Requested { request, transfer, tx_hash, sign_by_ms },
-                );
+                let hold = Hold {
+                    approvals: Vec::new(),
+                    approvals_missing: event.approvals_missing.unwrap_or(0),
+                    not_before_ms: event.not_before_ms,
+                };
+                let requested = Transfer::Requested { request, transfer, tx_hash, sign_by_ms, hold };
+                self.transfers.insert_mut(event.request_id, requested);
             }
+            WalletEvent::TransferApproved(event) => self.approved(event),
+            WalletEvent::TransferCancelled(event) => drop(self.transfers.remove_mut(&event.request_id)),
             WalletEvent::TransferSigned(event) => {
                 let (tx_hash, valid_until_block) = (Arc::new(event.tx_hash), event.valid_until_block);
                 self.transfers.insert_mut(event.request_id, Transfer::Signed { tx_hash, valid_until_block });

@@ -12,7 +12,7 @@ use nsl_schemas::outcome::{BirthCertificate, JobResult, SealedKey};
 use nsl_schemas::policy::Policy;
 
 use super::outcome::ProvenOutcome;
-use super::{OpenWallet, Phase, Request, Transfer, Wallet};
+use super::{OpenWallet, Phase, PolicyChange, Request, Transfer, Wallet, is_past};
 use crate::decision::{Order, Rejection};
 
 /// The version of a wallet's key as it is sealed at its birth.
@@ -29,7 +29,7 @@ impl Wallet {
             Phase::Creating { request, policy } if outcome.answers(request) => {
                 created(order, &outcome, request, policy)
             }
-            Phase::Open(open) => open.record_outcome(&outcome),
+            Phase::Open(open) => open.record_outcome(order.now_ms, &outcome),
             Phase::Absent | Phase::Creating { .. } => Err(unexpected()),
         }
     }
@@ -108,13 +108,23 @@ fn check_birth(
 }
 
 impl OpenWallet {
-    fn record_outcome(&self, outcome: &ProvenOutcome<'_>) -> Result<Vec<WalletEvent>, Rejection> {
-        if let Some(change) = self.policy_change.as_ref().filter(|change| outcome.answers(&change.request)) {
+    fn record_outcome(
+        &self,
+        now_ms: u64,
+        outcome: &ProvenOutcome<'_>,
+    ) -> Result<Vec<WalletEvent>, Rejection> {
+        // What is held back is no job yet, whatever a host made a worker do.
+        let is_answered = |change: &&PolicyChange| {
+            outcome.answers(&change.request) && is_past(change.not_before_ms, now_ms)
+        };
+        if let Some(change) = self.policy_change.as_ref().filter(is_answered) {
             return self.policy_replaced(outcome, &change.request, &change.policy);
         }
         // The job's id follows from the request's, so at most one open transfer is answered.
         let answered = self.transfers.values().find_map(|transfer| match transfer {
-            Transfer::Requested { request, transfer, tx_hash, sign_by_ms: _ } if outcome.answers(request) => {
+            Transfer::Requested { request, transfer, tx_hash, sign_by_ms: _, hold }
+                if outcome.answers(request) && hold.is_over(now_ms) =>
+            {
                 Some((request, transfer, tx_hash))
             }
             Transfer::Requested { .. } | Transfer::Signed { .. } => None,

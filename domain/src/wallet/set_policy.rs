@@ -1,9 +1,10 @@
 //! `set-policy`: the owners of the present policy replace it.
 
-use nsl_policy::check_sound;
+use nsl_policy::{check_sound, policy_change_from_ms};
 use nsl_schemas::command::wallet::{SetPolicy, WalletCommand};
 use nsl_schemas::errors;
 use nsl_schemas::event::wallet::{PolicyChangeRequested, WalletEvent};
+use nsl_schemas::number::UnixMs;
 
 use super::OpenWallet;
 use crate::decision::{Order, Rejection};
@@ -38,6 +39,7 @@ impl OpenWallet {
         check_sound(&change.policy)
             .map_err(|error| Rejection::new(errors::POLICY_INVALID, error.to_string()))?;
         let event = PolicyChangeRequested {
+            not_before_ms: policy_change_from_ms(&self.policy, order.asked_at_ms()).map(UnixMs),
             request_id: order.command_id,
             request_sha256: order.request_sha256,
             policy: change.policy.clone(),

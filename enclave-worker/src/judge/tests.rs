@@ -9,7 +9,7 @@ use nsl_schemas::command::wallet::Create;
 use nsl_schemas::envelope::SignedCommand;
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::number::{Amount, Datoshi};
-use nsl_schemas::policy::AssetRule;
+use nsl_schemas::policy::{AssetRule, Rules};
 use nsl_schemas::subject::CommandSubject;
 use nsl_verify::attestation::TrustRoot;
 
@@ -60,6 +60,7 @@ fn policy() -> Policy {
         assets: vec![AssetRule { asset: gas, amount_max: Amount(1) }],
         recipients: None,
         fee_max_datoshi: Datoshi(1),
+        rules: Rules::default(),
     }
 }
 
@@ -114,7 +115,11 @@ fn each_broken_link_is_refused_with_its_code() {
     const DENIED: &str = "worker_authority_denied";
     const INVALID: &str = "worker_command_invalid";
     let (sealed_key, policy) = state();
-    let sign = EnclaveTask::SignTransfer { sealed_key: sealed_key.clone(), policy: policy.clone() };
+    let sign = EnclaveTask::SignTransfer {
+        approvals: vec![],
+        sealed_key: sealed_key.clone(),
+        policy: policy.clone(),
+    };
     let replace = EnclaveTask::ReplacePolicy { sealed_key, policy };
     let changed = |change: &dyn Fn(&mut EnclaveJob)| {
         let mut job = good();
@@ -122,7 +127,7 @@ fn each_broken_link_is_refused_with_its_code() {
         job
     };
     let future = NOW_MS + CLOCK_SKEW_MS_MAX + 1;
-    let cases = [
+    let cases = vec![
         ("payload altered", DENIED, changed(&|job| job.command.payload.push(' '))),
         ("signature altered", DENIED, changed(&|job| job.command.envelope.signature.0[0] ^= 1)),
         ("other issuer", DENIED, changed(&|job| job.command.envelope.issuer = key(4).public())),

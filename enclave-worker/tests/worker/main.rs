@@ -1,6 +1,7 @@
 //! A worker from request to signed outcome, over the software NSM and the production verifier.
 
 #[cfg(test)]
+mod held;
 mod jobs;
 #[cfg(test)]
 mod mutations;

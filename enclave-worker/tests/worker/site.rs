@@ -17,7 +17,7 @@ use nsl_schemas::job::{EnclaveJob, EnclaveTask};
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::number::{Amount, Datoshi};
 use nsl_schemas::outcome::{BirthCertificate, JobResult, SealedKey, SignedOutcome};
-use nsl_schemas::policy::{AssetRule, Policy, PolicyChange};
+use nsl_schemas::policy::{AssetRule, Policy, PolicyChange, Rules};
 use nsl_schemas::subject::CommandSubject;
 use nsl_schemas::token::{AggregateId, Tenant};
 use nsl_verify::attestation::{Expectation, TrustRoot};
@@ -96,9 +96,20 @@ impl Site {
     }
 
     fn job(&self, wallet: &str, verb: &str, payload: String, task: EnclaveTask) -> EnclaveJob {
+        self.job_issued_at(NOW_MS, wallet, verb, payload, task)
+    }
+
+    pub(crate) fn job_issued_at(
+        &self,
+        issued_at_ms: u64,
+        wallet: &str,
+        verb: &str,
+        payload: String,
+        task: EnclaveTask,
+    ) -> EnclaveJob {
         let subject = CommandSubject::parse(&format!("nsl.v1.cmd.acme.wallet.{wallet}.{verb}")).unwrap();
         let command_id = Uuid::from_u128(7);
-        let command = SignedCommand::sign(&key(3), &subject, command_id, NOW_MS, NOW_MS + 1, payload);
+        let command = SignedCommand::sign(&key(3), &subject, command_id, issued_at_ms, NOW_MS + 1, payload);
         let job_id = ids::job_id(ids::event_id(command_id, 0));
         EnclaveJob { job_id, command, authority: self.chain(), task }
     }
@@ -115,7 +126,7 @@ impl Site {
         sealed_key: SealedKey,
         policy: Policy,
     ) -> EnclaveJob {
-        let task = EnclaveTask::SignTransfer { sealed_key, policy };
+        let task = EnclaveTask::SignTransfer { approvals: vec![], sealed_key, policy };
         self.job(wallet, "request-transfer", canonical::to_string(transfer), task)
     }
 
@@ -142,6 +153,7 @@ pub(crate) fn policy() -> Policy {
         assets: vec![AssetRule { asset: native::GAS.to_string(), amount_max: Amount(100) }],
         recipients: Some(vec![RECIPIENT.into()]),
         fee_max_datoshi: Datoshi(10),
+        rules: Rules::default(),
     }
 }
 
@@ -186,7 +198,17 @@ pub(crate) fn refusal(outcome: &SignedOutcome) -> &str {
 
 /// Bears the key of a wallet.
 pub(crate) async fn born(site: &Site, worker: &Worker, wallet: &str) -> (SealedKey, BirthCertificate) {
-    match perform(worker, site.create(wallet, policy())).await.result {
+    born_under(site, worker, wallet, policy()).await
+}
+
+/// Bears the key of a wallet under another policy.
+pub(crate) async fn born_under(
+    site: &Site,
+    worker: &Worker,
+    wallet: &str,
+    policy: Policy,
+) -> (SealedKey, BirthCertificate) {
+    match perform(worker, site.create(wallet, policy)).await.result {
         JobResult::KeyCreated { sealed_key, birth_certificate } => (sealed_key, birth_certificate),
         other => panic!("{other:?}"),
     }

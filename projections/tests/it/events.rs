@@ -11,7 +11,7 @@ use nsl_schemas::event::wallet::{
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::number::{Amount, Datoshi, PriceE8, UnixMs};
 use nsl_schemas::outcome::{BirthCertificate, BirthStatement, JobResult, SealedKey, SignedOutcome};
-use nsl_schemas::policy::Policy;
+use nsl_schemas::policy::{Policy, Rules};
 use nsl_schemas::price::{FeedRules, JudgedObservation, Observation, Verdict};
 use nsl_schemas::token::{AggregateId, Tenant, Venue};
 use uuid::Uuid;
@@ -31,6 +31,7 @@ pub(crate) fn policy(fee_max: u64) -> Policy {
         assets: Vec::new(),
         recipients: None,
         fee_max_datoshi: Datoshi(fee_max),
+        rules: Rules::default(),
     }
 }
 
@@ -100,6 +101,8 @@ pub(crate) fn transfer_requested(number: u128) -> WalletEvent {
     };
     let request_sha256 = Sha256::of(b"request");
     TransferRequested {
+        approvals_missing: None,
+        not_before_ms: None,
         request_id: request(number),
         request_sha256,
         transfer,

@@ -14,7 +14,7 @@ use nsl_schemas::envelope::{
 };
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::number::{Amount, Datoshi};
-use nsl_schemas::policy::{AssetRule, Policy};
+use nsl_schemas::policy::{AssetRule, Policy, Rules};
 use nsl_schemas::subject::CommandSubject;
 use nsl_schemas::token::{self, AggregateId, AggregateType, Tenant, Verb};
 use uuid::Uuid;
@@ -66,6 +66,7 @@ impl Workload {
             assets: vec![AssetRule { asset: native::GAS.to_string(), amount_max: Amount(1) }],
             recipients: None,
             fee_max_datoshi: Datoshi(SYSTEM_FEE_DATOSHI.0 + NETWORK_FEE_DATOSHI.0),
+            rules: Rules::default(),
         };
         let payload = canonical::to_string(&Create { policy });
         (0..WALLETS).map(|index| self.sign(index, &self.create, payload.clone())).collect()

@@ -4,6 +4,7 @@ pub mod authority;
 pub mod birth;
 mod client;
 pub mod events;
+mod held;
 pub mod issuer;
 mod options;
 pub mod prepared;

@@ -23,9 +23,23 @@ pub struct Transfer {
     pub amount: Amount,
 }
 
-/// What happened to an accepted transfer. `Signed` comes first; every other step is the last.
+/// What happened to an accepted transfer. `Approved` may come several times, then `Signed`; every other step is the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransferStep {
+    /// An approver let it be signed.
+    Approved {
+        /// How many more must.
+        approvals_missing: u8,
+        /// The event's position.
+        position: u64,
+    },
+    /// An owner ended it while it waited for approvals or its time lock.
+    Cancelled {
+        /// As the chain would show it, `0x…`.
+        tx_hash: String,
+        /// The event's position.
+        position: u64,
+    },
     /// A worker signed it; the relay sends it.
     Signed {
         /// As the chain shows it, `0x…`.
@@ -145,7 +159,9 @@ impl Client {
     }
 }
 
-const STEP_NAMES: [&str; 5] = [
+const STEP_NAMES: [&str; 7] = [
+    "transfer-approved",
+    "transfer-cancelled",
     "transfer-signed",
     "transfer-refused",
     "transfer-confirmed",
@@ -160,6 +176,12 @@ fn step(event: &PublishedEvent, request_id: Uuid) -> Result<Option<TransferStep>
     }
     let position = event.position;
     Ok(match event.decode()? {
+        WalletEvent::TransferApproved(approved) if approved.request_id == request_id => {
+            Some(TransferStep::Approved { approvals_missing: approved.approvals_missing, position })
+        }
+        WalletEvent::TransferCancelled(cancelled) if cancelled.request_id == request_id => {
+            Some(TransferStep::Cancelled { tx_hash: cancelled.tx_hash, position })
+        }
         WalletEvent::TransferSigned(signed) if signed.request_id == request_id => {
             Some(TransferStep::Signed {
                 tx_hash: signed.tx_hash,

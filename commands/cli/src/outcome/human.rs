@@ -1,6 +1,8 @@
 //! Outcomes for people: facts as `label  value`, rows as tables without borders.
 
 use comfy_table::{Table, presets};
+use nsl_schemas::canonical;
+use nsl_schemas::policy::Policy;
 use nsl_schemas::query::{Balance, Page, Price, SigningRequest, Transaction, Wallet};
 use nsl_schemas::result::{Answer, CommandResult};
 
@@ -180,10 +182,16 @@ fn wallet_facts(wallet: &Wallet) -> String {
         ("at most", assets.join(", ")),
         ("recipients", policy.recipients.as_ref().map_or_else(|| "any".to_owned(), |list| list.join(", "))),
         ("fees at most", show_gas(policy.fee_max_datoshi)),
+        ("rules", rules(policy)),
         ("policy", policy.sha256().to_string()),
         ("version", wallet.version.to_string()),
         ("position", wallet.position.to_string()),
     ])
+}
+
+/// The rules beyond the bounds, as the policy's file has them.
+fn rules(policy: &Policy) -> String {
+    if policy.rules.is_empty() { String::new() } else { canonical::to_string(&policy.rules) }
 }
 
 fn balances_table(address: &str, balances: &[Balance]) -> String {
@@ -211,6 +219,11 @@ fn request_facts(request: &SigningRequest) -> String {
         ("request", request.id.to_string()),
         ("wallet", request.wallet.to_string()),
         ("status", request.status.clone()),
+        (
+            "approvals missing",
+            request.approvals_missing.as_ref().map(ToString::to_string).unwrap_or_default(),
+        ),
+        ("not before", request.not_before_ms.map(|at_ms| format!("{at_ms} ms")).unwrap_or_default()),
         ("refused with", request.refusal_code.clone().unwrap_or_default()),
         ("amount", show_amount(&request.asset, request.amount)),
         ("to", request.to.clone()),

@@ -79,7 +79,11 @@ fn a_request_asks_the_enclave_with_all_it_needs_to_judge_for_itself() {
             Life::open().and_changing(),
             EnclaveTask::ReplacePolicy { sealed_key: sealed_key.clone(), policy: policy.clone() },
         ),
-        (transfer_requested(), Life::requested(), EnclaveTask::SignTransfer { sealed_key, policy }),
+        (
+            transfer_requested(),
+            Life::requested(),
+            EnclaveTask::SignTransfer { approvals: vec![], sealed_key, policy },
+        ),
     ];
     for (event, life, task) in cases {
         let Some(Job::Enclave(job)) = asks(&event, life.wallet(), Some(&chain())) else {
@@ -100,7 +104,11 @@ fn a_transfer_is_signed_by_the_policy_in_force_not_by_that_of_its_request() {
     let Some(Job::Enclave(job)) = asks(&transfer_requested(), changed.wallet(), Some(&chain())) else {
         panic!("no job")
     };
-    let expected = EnclaveTask::SignTransfer { sealed_key: sealed(2), policy: next_policy(&policy()) };
+    let expected = EnclaveTask::SignTransfer {
+        approvals: vec![],
+        sealed_key: sealed(2),
+        policy: next_policy(&policy()),
+    };
     assert_eq!(job.task, expected);
 }
 

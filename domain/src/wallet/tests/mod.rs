@@ -1,6 +1,7 @@
 //! What a wallet decides, rule by rule and over whole lives.
 
 mod expired_requests;
+mod held_requests;
 mod lives;
 mod outcomes_of_creation;
 mod outcomes_of_policy_changes;

@@ -95,6 +95,7 @@ fn a_wallet_without_a_key_obeys_nothing_but_its_creation() {
 fn a_quorum_of_the_present_owners_asks_for_another_policy() {
     for signers in [&[11, 12][..], &[13, 11], &[11, 12, 13], &[99, 12, 13]] {
         let event = PolicyChangeRequested {
+            not_before_ms: None,
             request_id: CHANGE,
             request_sha256: request_sha256(CHANGE),
             policy: next_policy(&policy()),
@@ -171,6 +172,8 @@ fn a_policy_change_is_rejected_by_the_first_rule_that_says_no() {
 fn a_transfer_within_the_policy_is_asked_for_with_its_transaction() {
     let unsigned = nsl_policy::transaction::transfer(TRANSFER, &neo_key().public_key(), &transfer()).unwrap();
     let event = TransferRequested {
+        approvals_missing: None,
+        not_before_ms: None,
         request_id: TRANSFER,
         request_sha256: request_sha256(TRANSFER),
         transfer: transfer(),

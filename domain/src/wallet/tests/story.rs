@@ -97,7 +97,7 @@ fn a_wallet_is_born_signs_and_is_confirmed() {
     );
     let newer =
         log.iter().filter(|event| event.event_version() != "1.0.0").map(cqrs_es::DomainEvent::event_type);
-    assert_eq!(newer.collect::<Vec<_>>(), ["transfer-requested"]);
+    assert_eq!(newer.collect::<Vec<_>>(), ["creation-requested", "transfer-requested"]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use nsl_schemas::ids;
 use nsl_schemas::job::{EnclaveJob, EnclaveTask};
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::number::{Amount, Datoshi};
-use nsl_schemas::policy::{AssetRule, Policy};
+use nsl_schemas::policy::{AssetRule, Policy, Rules};
 use nsl_schemas::subject::CommandSubject;
 use nsl_schemas::token::Tenant;
 use tempfile::TempDir;
@@ -143,6 +143,7 @@ fn policy() -> Policy {
         assets: vec![AssetRule { asset: gas, amount_max: Amount(100) }],
         recipients: None,
         fee_max_datoshi: Datoshi(10),
+        rules: Rules::default(),
     }
 }
 

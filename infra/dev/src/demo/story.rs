@@ -13,7 +13,7 @@ use nsl_neo::{Address, PublicKey, amount, native};
 use nsl_schemas::authority::Quorum;
 use nsl_schemas::command::wallet::VmState;
 use nsl_schemas::number::{Amount, Datoshi};
-use nsl_schemas::policy::{AssetRule, Policy};
+use nsl_schemas::policy::{AssetRule, Policy, Rules};
 use nsl_schemas::query::Quote;
 use nsl_schemas::result::CommandResult;
 use nsl_schemas::token::{AggregateId, Pair, Tenant};
@@ -65,6 +65,7 @@ async fn create_wallet(stage: &Stage, report: &mut Report) -> anyhow::Result<Bor
         assets: vec![AssetRule { asset: native::GAS.to_string(), amount_max: Amount(BOUND_DATOSHI) }],
         recipients: None,
         fee_max_datoshi: Datoshi(1_0000_0000),
+        rules: Rules::default(),
     };
     let command_id = Uuid::now_v7();
     let id = AggregateId::parse(&format!("demo-{}", command_id.simple()))?;

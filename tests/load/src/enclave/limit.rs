@@ -28,6 +28,7 @@ const SIGNED_BYTES: usize = 190;
 const BINDING_BYTES: usize = 220;
 const OUTCOME_BYTES: usize = 330;
 const NONCE: [u8; 12] = [3; 12];
+const NO_RULE_LOOKS_AT_THE_TIME: u64 = 0;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -92,7 +93,7 @@ impl Limit {
         let mut secret = Zeroizing::new([0; 32]);
         secret.iter_mut().zip(opened.iter()).for_each(|(to, from)| *to = *from);
         let key = PrivateKey::from_bytes(secret)?;
-        evaluate(black_box(&self.policy), TransferFacts::from(&self.transfer))?;
+        evaluate(black_box(&self.policy), TransferFacts::new(&self.transfer, NO_RULE_LOOKS_AT_THE_TIME))?;
         let command_id = Uuid::from_u128(turn.into());
         let unsigned = transaction::transfer(command_id, &key.public_key(), &self.transfer)?;
         black_box(key.sign(&unsigned.sign_data(self.transfer.network_magic))?);

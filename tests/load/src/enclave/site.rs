@@ -22,7 +22,7 @@ use nsl_schemas::job::{EnclaveJob, EnclaveTask};
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::number::{Amount, Datoshi};
 use nsl_schemas::outcome::{JobResult, SealedKey};
-use nsl_schemas::policy::{AssetRule, Policy};
+use nsl_schemas::policy::{AssetRule, Policy, Rules};
 use nsl_schemas::subject::{self, CommandSubject};
 use nsl_schemas::token::{self, Tenant};
 use tokio::time::Instant;
@@ -115,7 +115,11 @@ impl Site {
 
     fn transfer(&self, id: u128, (wallet, sealed_key): &(String, SealedKey)) -> Result<Bytes, Error> {
         let payload = canonical::to_string(&transfer());
-        let task = EnclaveTask::SignTransfer { sealed_key: sealed_key.clone(), policy: self.policy.clone() };
+        let task = EnclaveTask::SignTransfer {
+            approvals: Vec::new(),
+            sealed_key: sealed_key.clone(),
+            policy: self.policy.clone(),
+        };
         self.job(id, wallet, "request-transfer", payload, task)
     }
 
@@ -160,6 +164,7 @@ pub(super) fn policy() -> Policy {
         assets: vec![AssetRule { asset: native::GAS.to_string(), amount_max: Amount(10_000_000_000) }],
         recipients: Some(recipients),
         fee_max_datoshi: Datoshi(100_000_000),
+        rules: Rules::default(),
     }
 }
 

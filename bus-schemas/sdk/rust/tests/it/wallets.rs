@@ -10,7 +10,7 @@ use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::wallet::VmState;
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::number::Datoshi;
-use nsl_schemas::policy::Policy;
+use nsl_schemas::policy::{Policy, Rules};
 use nsl_schemas::token::AggregateId;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -43,6 +43,7 @@ fn policy() -> Policy {
         assets: vec![],
         recipients: None,
         fee_max_datoshi: Datoshi(1),
+        rules: Rules::default(),
     }
 }
 

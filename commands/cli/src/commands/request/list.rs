@@ -1,7 +1,7 @@
 //! `nsl request list`
 
 use clap::Args;
-use nsl_schemas::query::{PageRequest, name};
+use nsl_schemas::query::{Page, PageRequest, SigningRequest, name};
 
 use crate::commands::page::PageOptions;
 use crate::error::Error;
@@ -13,13 +13,20 @@ use crate::session::Invocation;
 pub(crate) struct List {
     #[command(flatten)]
     page: PageOptions,
+    /// Of these rows, only those that wait for approvals or a worker.
+    #[arg(long)]
+    pending: bool,
 }
 
 impl List {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Outcome, Error> {
         let session = invocation.connect().await?;
         let question = PageRequest::from(self.page);
-        let page = session.client.query(session.tenant(), name::SIGNING_REQUESTS, &question).await?;
+        let mut page: Page<SigningRequest> =
+            session.client.query(session.tenant(), name::SIGNING_REQUESTS, &question).await?;
+        if self.pending {
+            page.data.retain(|request| matches!(request.status.as_str(), "awaiting-approvals" | "requested"));
+        }
         Ok(Outcome::RequestsListed(page))
     }
 }

@@ -1,9 +1,9 @@
 //! `nsl request show`
 
 use clap::Args;
-use nsl_schemas::query::{ById, name};
 use uuid::Uuid;
 
+use super::find;
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::session::Invocation;
@@ -18,8 +18,6 @@ pub(crate) struct Show {
 impl Show {
     pub(crate) async fn run(self, invocation: &Invocation) -> Result<Outcome, Error> {
         let session = invocation.connect().await?;
-        let question = ById { id: self.request.to_string(), at_position: None };
-        let request = session.client.query(session.tenant(), name::SIGNING_REQUEST, &question).await?;
-        Ok(Outcome::RequestShown(request))
+        Ok(Outcome::RequestShown(find(&session, self.request).await?))
     }
 }

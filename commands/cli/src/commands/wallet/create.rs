@@ -7,7 +7,7 @@ use nsl_client::{Prepared, wallet};
 use nsl_schemas::authority::Quorum;
 use nsl_schemas::nkey::PublicKey;
 use nsl_schemas::number::Datoshi;
-use nsl_schemas::policy::{AssetRule, Policy};
+use nsl_schemas::policy::{AssetRule, Policy, Rules};
 use nsl_schemas::token::AggregateId;
 use uuid::Uuid;
 
@@ -98,6 +98,7 @@ impl Terms {
             assets: allow.into_iter().map(rule).collect::<Result<_, Error>>()?,
             recipients: (!recipient.is_empty()).then_some(recipient),
             fee_max_datoshi: fee_max,
+            rules: Rules::default(),
         })
     }
 }

@@ -30,6 +30,9 @@ pub(crate) struct Transfer {
     /// How far to follow it.
     #[arg(long, value_enum, default_value_t = Wait::Confirmed)]
     wait: Wait,
+    /// The last block that may hold it, where the quoted one comes too soon for approvals or a time lock.
+    #[arg(long, value_name = "HEIGHT")]
+    last_block: Option<u32>,
     /// The id of a transfer that was sent before, to send it again.
     #[arg(long)]
     id: Option<Uuid>,
@@ -73,7 +76,8 @@ impl Transfer {
         };
         let amount = self.asset.parse_amount(&self.amount)?;
         let transfer = transfer::Transfer { asset: self.asset.hash(), to: self.to.clone(), amount };
-        let quote = session.client.quote_transfer(session.tenant(), &public_key, &transfer).await?;
+        let mut quote = session.client.quote_transfer(session.tenant(), &public_key, &transfer).await?;
+        quote.valid_until_block = self.last_block.unwrap_or(quote.valid_until_block);
         let command_id = self.id.unwrap_or_else(Uuid::now_v7);
         Ok(session.client.prepare_transfer(command_id, &self.wallet, &transfer, &quote)?)
     }
@@ -108,6 +112,12 @@ impl Transfer {
     ) -> Result<Outcome, Error> {
         loop {
             match steps.next(invocation.timeout()).await? {
+                TransferStep::Approved { approvals_missing, position: _ } => {
+                    invocation.shell.note(&format!("approved, {approvals_missing} more must approve"));
+                }
+                TransferStep::Cancelled { tx_hash, position: _ } => {
+                    return Err(Error::RequestCancelled { tx_hash });
+                }
                 TransferStep::Signed { tx_hash, valid_until_block, position: _ }
                     if self.wait == Wait::Signed =>
                 {

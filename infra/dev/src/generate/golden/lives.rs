@@ -10,9 +10,9 @@ use nsl_schemas::event::authority::{AuthorityEvent, GenesisRecorded, IssuerGrant
 use nsl_schemas::event::price_feed::{FeedRegistered, PriceFeedEvent, RoundRecorded};
 use nsl_schemas::event::rejection::CommandRejected;
 use nsl_schemas::event::wallet::{
-    CreationRefused, CreationRequested, KeyCreated, OutcomeProof, PolicyChangeRefused, PolicyChangeRequested,
-    PolicyChanged, Refusal, TransferConfirmed, TransferExpired, TransferRefused, TransferRequestExpired,
-    TransferRequested, TransferSigned, WalletEvent,
+    CreationRefused, CreationRequested, KeyCreated, OutcomeProof, PolicyChangeCancelled, PolicyChangeRefused,
+    PolicyChangeRequested, PolicyChanged, Refusal, TransferApproved, TransferCancelled, TransferConfirmed,
+    TransferExpired, TransferRefused, TransferRequestExpired, TransferRequested, TransferSigned, WalletEvent,
 };
 use nsl_schemas::event::worker::{WorkerEvent, WorkerRegistered};
 use nsl_schemas::number::{Amount, Datoshi, PriceE8, UnixMs};
@@ -22,6 +22,7 @@ use nsl_schemas::price::{FeedRules, JudgedObservation, OBSERVATIONS_MAX, Observa
 use nsl_schemas::token::{AggregateId, Tenant, Venue};
 
 use super::super::vectors::{GAS, NETWORK_MAGIC, RECIPIENT, authority, policy, transfer, transfers};
+use super::held;
 use super::values::{Extent, key};
 
 /// Most keys of an extreme quorum, builds, scopes and signatures.
@@ -94,17 +95,17 @@ fn grant(extent: Extent) -> IssuerGrant {
     }
 }
 
-fn signed<T>(extent: Extent, statement: T) -> Signed<T> {
+pub(super) fn signed<T>(extent: Extent, statement: T) -> Signed<T> {
     let signature = |_| KeySignature { key: extent.key(), signature: extent.bytes(&[9; 64]) };
     Signed { statement, signatures: extent.list(KEYS, signature) }
 }
 
-fn quorum(extent: Extent) -> Quorum {
+pub(super) fn quorum(extent: Extent) -> Quorum {
     let seed = |index| key(u8::try_from(index).unwrap_or(u8::MAX));
     Quorum { threshold: extent.of(0, 2, u8::MAX), keys: extent.list(KEYS, seed) }
 }
 
-fn tenant(extent: Extent) -> Tenant {
+pub(super) fn tenant(extent: Extent) -> Tenant {
     Tenant::parse(&extent.token("acme")).expect("tokens of samples are tokens")
 }
 
@@ -154,7 +155,7 @@ fn worker(extent: Extent) -> WorkerRegistered {
 }
 
 /// A refused creation, then a wallet whose policy change and transfer are refused before others are not.
-fn wallet(extent: Extent) -> [WalletEvent; 12] {
+fn wallet(extent: Extent) -> [WalletEvent; 15] {
     let request_id = extent.uuid();
     let request_sha256 = extent.sha256("request");
     let tx_hash = || extent.text(&transfers::unsigned().hash().to_string());
@@ -165,7 +166,14 @@ fn wallet(extent: Extent) -> [WalletEvent; 12] {
         CreationRequested { request_id, request_sha256, policy: policy() }.into(),
         key_created(extent).into(),
         PolicyChangeRefused { request_id, refusal: refusal() }.into(),
-        PolicyChangeRequested { request_id, request_sha256, policy: policy() }.into(),
+        PolicyChangeRequested {
+            not_before_ms: extent.optional(UnixMs(extent.u64(1_750_000_000_000))),
+            request_id,
+            request_sha256,
+            policy: policy(),
+        }
+        .into(),
+        PolicyChangeCancelled { cancellation: held::cancellation(extent), request_id }.into(),
         PolicyChanged { request_id, policy: policy(), sealed_key: sealed_key(extent), outcome: outcome() }
             .into(),
         TransferRefused { request_id, refusal: refusal() }.into(),
@@ -176,7 +184,16 @@ fn wallet(extent: Extent) -> [WalletEvent; 12] {
             sign_by_ms: UnixMs(extent.u64(1_750_000_000_000)),
         }
         .into(),
+        TransferApproved {
+            approval: held::approval(extent),
+            approvals_missing: extent.of(0, 1, u8::MAX),
+            request_id,
+        }
+        .into(),
+        TransferCancelled { cancellation: held::cancellation(extent), request_id, tx_hash: tx_hash() }.into(),
         TransferRequested {
+            approvals_missing: extent.optional(extent.of(0, 2, u8::MAX)),
+            not_before_ms: extent.optional(UnixMs(extent.u64(1_750_000_000_000))),
             request_id,
             request_sha256,
             transfer: transfer_of(extent),
@@ -261,7 +278,11 @@ fn refusal(extent: Extent) -> Refusal {
 
 fn policy_of(extent: Extent) -> Policy {
     if extent == Extent::Full {
-        return Policy { recipients: Some(vec![RECIPIENT.to_owned()]), ..policy() };
+        return Policy {
+            recipients: Some(vec![RECIPIENT.to_owned()]),
+            rules: held::rules(extent),
+            ..policy()
+        };
     }
     let asset = |_| AssetRule { asset: extent.text(GAS), amount_max: Amount(u128::MAX) };
     Policy {
@@ -270,10 +291,11 @@ fn policy_of(extent: Extent) -> Policy {
         assets: extent.list(ASSETS_MAX, asset),
         recipients: extent.optional(extent.list(RECIPIENTS_MAX, |_| RECIPIENT.to_owned())),
         fee_max_datoshi: Datoshi(extent.u64(0)),
+        rules: held::rules(extent),
     }
 }
 
-fn transfer_of(extent: Extent) -> RequestTransfer {
+pub(super) fn transfer_of(extent: Extent) -> RequestTransfer {
     if extent == Extent::Full {
         return transfer();
     }

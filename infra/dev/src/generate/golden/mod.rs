@@ -1,6 +1,7 @@
 //! `golden/`: payloads of every event version that was ever written, byte for byte as the log holds them, so that no
 //! later build can cease to read one. Append-only: a sample that `MANIFEST` names is never written again.
 
+mod held;
 mod lives;
 mod values;
 

@@ -14,7 +14,7 @@ use nsl_schemas::authority::{Quorum, Signed, Statement};
 use nsl_schemas::envelope::statement_bytes;
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::number::{Amount, Datoshi};
-use nsl_schemas::policy::{AssetRule, Policy};
+use nsl_schemas::policy::{AssetRule, Policy, Rules};
 use nsl_schemas::token::Tenant;
 use nsl_schemas::{canonical, command};
 use serde_json::{Value, json};
@@ -84,6 +84,7 @@ pub(super) fn policy() -> Policy {
         assets: vec![AssetRule { asset: GAS.to_owned(), amount_max: Amount(1_000_000_000) }],
         recipients: None,
         fee_max_datoshi: Datoshi(20_000_000),
+        rules: Rules::default(),
     }
 }
 
