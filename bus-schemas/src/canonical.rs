@@ -205,7 +205,7 @@ mod tests {
             traceparent: Some("00".to_owned()),
         };
         let event = WalletEvent::from(TransferRequested {
-            approvals_missing: Some(2),
+            approvals_missing: None,
             not_before_ms: Some(UnixMs(1)),
             request_id: Uuid::nil(),
             request_sha256: Sha256([0; 32]),

@@ -11,6 +11,7 @@
 
 mod admin;
 mod append_only;
+mod approvals;
 mod bad_input;
 mod chain;
 mod cluster;

@@ -35,7 +35,12 @@ pub(crate) fn fresh_id() -> AggregateId {
 
 /// Creates a wallet and checks its birth.
 pub(crate) async fn create(client: &Client, genesis: &GenesisManifest) -> BornWallet {
-    let prepared = client.prepare_create_wallet(Uuid::now_v7(), &fresh_id(), &policy(client)).unwrap();
+    create_under(client, genesis, &policy(client)).await
+}
+
+/// Creates a wallet under another policy.
+pub(crate) async fn create_under(client: &Client, genesis: &GenesisManifest, policy: &Policy) -> BornWallet {
+    let prepared = client.prepare_create_wallet(Uuid::now_v7(), &fresh_id(), policy).unwrap();
     client.create_wallet(&prepared, genesis, PATIENCE).await.unwrap()
 }
 

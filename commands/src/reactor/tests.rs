@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use nsl_schemas::number::UnixMs;
+use nsl_schemas::authority::Signed;
+use nsl_schemas::bytes::Sha256;
+use nsl_schemas::command::wallet::RequestTransfer;
+use nsl_schemas::event::wallet::{TransferApproved, TransferRequested};
+use nsl_schemas::number::{Amount, Datoshi, UnixMs};
+use nsl_schemas::policy::TransferApproval;
+use nsl_schemas::token::{AggregateId, Tenant};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio_util::sync::CancellationToken;
@@ -229,4 +235,53 @@ async fn a_held_job_is_overdue_when_its_lock_has_ended_and_missing_approvals_nev
         assert_eq!(memory.take_due(u64::MAX, RETRY, 9).await.unwrap(), [awaiting], "the deadline goes on");
     })
     .await;
+}
+
+/// What an approver says about a transfer; only what it leads to matters here.
+fn approved(request_id: Uuid, approvals_missing: u8) -> WalletEvent {
+    let statement = TransferApproval {
+        expires_at_ms: 1,
+        genesis_sha256: Sha256([0; 32]),
+        policy_sha256: Sha256([0; 32]),
+        request_id,
+        request_sha256: Sha256([0; 32]),
+        tenant: Tenant::system(),
+        transfer: transfer(),
+        wallet: AggregateId::parse("main").unwrap(),
+    };
+    let approval = Signed { statement, signatures: vec![] };
+    TransferApproved { approval, approvals_missing, request_id }.into()
+}
+
+fn transfer() -> RequestTransfer {
+    RequestTransfer {
+        amount: Amount(1),
+        asset: String::new(),
+        network_fee_datoshi: Datoshi(1),
+        network_magic: 1,
+        system_fee_datoshi: Datoshi(1),
+        to: String::new(),
+        valid_until_block: 1,
+    }
+}
+
+#[test]
+fn the_job_of_an_approved_transfer_is_asked_for_by_its_request() {
+    let request_id = Uuid::from_u128(7);
+    let requested = TransferRequested {
+        approvals_missing: Some(2),
+        not_before_ms: None,
+        request_id,
+        request_sha256: Sha256([0; 32]),
+        sign_by_ms: None,
+        transfer: transfer(),
+        tx_hash: String::new(),
+    };
+    let waits = follow(HashMap::new(), &[(10, requested.into()), (12, approved(request_id, 1))]);
+    let state = State::AwaitingApprovals { not_before_ms: None, sign_by_ms: None };
+    let process = Process { request_id, state, position: 10 };
+    assert_eq!(waits, [process]);
+    let signing = State::Signing { not_before_ms: None, sign_by_ms: None };
+    let released = follow(HashMap::from([(request_id, process)]), &[(15, approved(request_id, 0))]);
+    assert_eq!(released, [Process { request_id, state: signing, position: 10 }]);
 }

@@ -85,7 +85,6 @@ enum Transfer {
         /// Absent where the request is from before there were deadlines.
         #[serde(default)]
         sign_by_ms: Option<UnixMs>,
-        #[serde(default)]
         hold: Hold,
     },
     /// The relay has the job.
@@ -119,7 +118,6 @@ fn is_past(not_before_ms: Option<UnixMs>, now_ms: u64) -> bool {
 /// A change whose outcome is awaited.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct PolicyChange {
-    #[serde(default)]
     not_before_ms: Option<UnixMs>,
     request: Request,
     #[serde(with = "shared")]

@@ -1,17 +1,18 @@
 //! Events to append.
 
-use nsl_schemas::authority::Quorum;
+use nsl_schemas::authority::{Quorum, Signed};
 use nsl_schemas::bytes::{Base64, Sha256};
 use nsl_schemas::command::wallet::{RequestTransfer, VmState};
 use nsl_schemas::event::price_feed::{FeedRegistered, PriceFeedEvent, RoundRecorded};
 use nsl_schemas::event::wallet::{
-    CreationRefused, CreationRequested, KeyCreated, OutcomeProof, PolicyChanged, Refusal, TransferConfirmed,
-    TransferExpired, TransferRefused, TransferRequestExpired, TransferRequested, TransferSigned, WalletEvent,
+    CreationRefused, CreationRequested, KeyCreated, OutcomeProof, PolicyChanged, Refusal, TransferApproved,
+    TransferCancelled, TransferConfirmed, TransferExpired, TransferRefused, TransferRequestExpired,
+    TransferRequested, TransferSigned, WalletEvent,
 };
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::number::{Amount, Datoshi, PriceE8, UnixMs};
 use nsl_schemas::outcome::{BirthCertificate, BirthStatement, JobResult, SealedKey, SignedOutcome};
-use nsl_schemas::policy::{Policy, Rules};
+use nsl_schemas::policy::{Policy, RequestCancellation, Rules, TransferApproval};
 use nsl_schemas::price::{FeedRules, JudgedObservation, Observation, Verdict};
 use nsl_schemas::token::{AggregateId, Tenant, Venue};
 use uuid::Uuid;
@@ -89,8 +90,8 @@ pub(crate) fn policy_changed(number: u128, fee_max: u64) -> WalletEvent {
     PolicyChanged { request_id: request(number), policy, sealed_key, outcome: proof() }.into()
 }
 
-pub(crate) fn transfer_requested(number: u128) -> WalletEvent {
-    let transfer = RequestTransfer {
+fn transfer() -> RequestTransfer {
+    RequestTransfer {
         network_magic: 56753,
         asset: "0xd2a4cff31913016155e38e474a2c06d08be276cf".into(),
         to: "NReceiver".into(),
@@ -98,18 +99,51 @@ pub(crate) fn transfer_requested(number: u128) -> WalletEvent {
         system_fee_datoshi: Datoshi(1),
         network_fee_datoshi: Datoshi(2),
         valid_until_block: u32::MAX,
-    };
-    let request_sha256 = Sha256::of(b"request");
+    }
+}
+
+pub(crate) fn transfer_requested(number: u128) -> WalletEvent {
+    transfer_held(number, None)
+}
+
+/// A transfer that so many must approve.
+pub(crate) fn transfer_held(number: u128, approvals_missing: Option<u8>) -> WalletEvent {
     TransferRequested {
-        approvals_missing: None,
-        not_before_ms: None,
+        approvals_missing,
+        not_before_ms: approvals_missing.map(|_| UnixMs(u64::MAX)),
         request_id: request(number),
-        request_sha256,
-        transfer,
+        request_sha256: Sha256::of(b"request"),
+        transfer: transfer(),
         tx_hash: tx_hash(number),
         sign_by_ms: Some(UnixMs(u64::MAX)),
     }
     .into()
+}
+
+pub(crate) fn transfer_approved(number: u128, approvals_missing: u8) -> WalletEvent {
+    let statement = TransferApproval {
+        expires_at_ms: 1,
+        genesis_sha256: Sha256::of(b"genesis"),
+        policy_sha256: Sha256::of(b"policy"),
+        request_id: request(number),
+        request_sha256: Sha256::of(b"request"),
+        tenant: Tenant::parse("acme").unwrap(),
+        transfer: transfer(),
+        wallet: AggregateId::parse("main").unwrap(),
+    };
+    let approval = Signed { statement, signatures: vec![] };
+    TransferApproved { approval, approvals_missing, request_id: request(number) }.into()
+}
+
+pub(crate) fn transfer_cancelled(number: u128) -> WalletEvent {
+    let statement = RequestCancellation {
+        genesis_sha256: Sha256::of(b"genesis"),
+        request_id: request(number),
+        tenant: Tenant::parse("acme").unwrap(),
+        wallet: AggregateId::parse("main").unwrap(),
+    };
+    let cancellation = Signed { statement, signatures: vec![] };
+    TransferCancelled { cancellation, request_id: request(number), tx_hash: tx_hash(number) }.into()
 }
 
 pub(crate) fn transfer_signed(number: u128) -> WalletEvent {

@@ -112,6 +112,39 @@ async fn a_signing_request_is_requested_then_signed_refused_or_expired() {
 }
 
 #[tokio::test]
+async fn a_held_request_shows_what_it_waits_for_and_what_approvers_sign() {
+    with_world(async |world| {
+        let WalletEvent::TransferRequested(asked) = transfer_held(1, Some(2)) else { panic!() };
+        for event in [
+            transfer_held(1, Some(2)),
+            transfer_held(2, Some(2)),
+            transfer_approved(2, 1),
+            transfer_held(3, Some(1)),
+            transfer_approved(3, 0),
+            transfer_held(4, Some(1)),
+            transfer_cancelled(4),
+        ] {
+            world.append("wallet", "acme.main", &event).await;
+        }
+        world.project(&SIGNING_REQUESTS, 7).await;
+        for (number, status, missing) in [
+            (1, "awaiting-approvals", 2),
+            (2, "awaiting-approvals", 1),
+            (3, "requested", 0),
+            (4, "cancelled", 1),
+        ] {
+            let id = request(number).to_string();
+            let found = signing_requests::find(&world.pool, &acme(), &id).await.unwrap().unwrap();
+            assert_eq!((found.status.as_str(), found.approvals_missing), (status, Some(missing)), "{number}");
+            assert_eq!(found.not_before_ms, asked.not_before_ms);
+            assert_eq!(found.transfer.as_ref(), Some(&asked.transfer));
+            assert_eq!(found.request_sha256, Some(asked.request_sha256));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_transaction_is_signed_then_confirmed_faulted_or_expired() {
     with_world(async |world| {
         for number in 1..=4 {

@@ -56,12 +56,13 @@ mod tests {
         #[test]
         fn no_chain_is_outrun(
             known_block in 0_u32..1_000_000, block_ms in 1_u32..60_000, ahead_max in 1_u32..6_000,
-            elapsed_ms in 0_u64..10_000_000_000, valid_until_block: u32,
+            blocks in 0_u32..1_000_000, late_ms in 0_u32..60_000, further in 0_u32..9,
         ) {
             let rule = LastBlockRule { ahead_max, block_ms, known_block, known_block_ms: 5_000 };
-            let highest = u64::from(known_block) + elapsed_ms / u64::from(block_ms);
-            let verdict = judged(rule, 5_000 + elapsed_ms, valid_until_block);
-            prop_assert_eq!(verdict.is_ok(), u64::from(valid_until_block) <= highest + u64::from(ahead_max));
+            let issued_at_ms = 5_000 + u64::from(blocks) * u64::from(block_ms) + u64::from(late_ms % block_ms);
+            let valid_until_block = known_block + blocks + ahead_max - 1 + further;
+            let verdict = judged(rule, issued_at_ms, valid_until_block);
+            prop_assert_eq!(verdict.is_ok(), further <= 1);
         }
     }
 }

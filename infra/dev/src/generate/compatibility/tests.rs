@@ -76,6 +76,22 @@ fn a_change_breaks_who_is_older() {
 }
 
 #[test]
+fn what_a_tenant_chooses_breaks_nobody_and_its_neighbours_do() {
+    let nested = |members: &[&str]| json!({ "type": "object", "additionalProperties": false, "properties": { "task": schema(members) } });
+    for (message, added, expected) in [
+        ("job.enclave", "approvals?", 0),
+        ("job.enclave", "approvers?", 1),
+        ("job.submit-transaction", "approvals?", 1),
+    ] {
+        let found = breaches(message, nested(&["a"]), Some(nested(&["a", added])));
+        assert_eq!(found.len(), expected, "{message}, {added}: {found:?}");
+    }
+    // It stays a choice: a member that must be there is none.
+    let required = breaches("job.enclave", nested(&["a"]), Some(nested(&["a", "approvals"])));
+    assert_eq!(required.len(), 1, "{required:?}");
+}
+
+#[test]
 fn a_released_version_of_an_event_stays_as_it_is() {
     for (new, expected) in [
         (event(&["a", "b?"], &["1.0.0"]), &[][..]),
