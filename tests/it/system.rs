@@ -214,11 +214,7 @@ impl System {
             let own = |line: &&str| line.starts_with("url = \"nats://");
             let old = text.lines().find(own).unwrap();
             let new = format!("replicas = {replicas}\nurl = \"{}\"", servers.join(","));
-            let mut text = text.replace(old, &new);
-            if name == "projections" {
-                text = [text, format!("\n[streams]\nreplicas = {replicas}\n")].concat();
-            }
-            std::fs::write(&file, text).unwrap();
+            std::fs::write(&file, text.replace(old, &new)).unwrap();
             self.end(name, Signal::SIGTERM).await;
         }
         let admins: Vec<String> =
