@@ -141,6 +141,32 @@ async fn nothing_acknowledged_is_lost_or_doubled_while_standbys_take_over_from_k
     system.check_read_models();
 }
 
+/// The control: what no standby has is lost with the primary, and the check sees that.
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledgements_that_wait_for_no_standby_are_lost_with_the_primary_and_that_is_caught() {
+    let Some(mut system) = System::start().await else { return };
+    let primary = own_endpoint(&system);
+    let address = Address::of(primary.port).await;
+    system.move_to_database(address.port).await;
+    let mut standby = Standby::of(&primary, |_| {}).await;
+    let senders = Senders::start(&system, ROUND).await;
+    senders.answered_after(Instant::now()).await;
+    standby.site.kill9("postgres").unwrap();
+    senders.answered_after(Instant::now()).await;
+    let records = senders.stop().await;
+    address.lead_to(None);
+    system.end("postgres", Signal::SIGKILL).await;
+    let standby = tokio::task::spawn_blocking(move || {
+        standby.site.restart("postgres").unwrap();
+        standby
+    });
+    let standby = standby.await.unwrap().promote().await;
+    address.lead_to(Some(standby.endpoint.port));
+    let lost = records.lost(&system).await;
+    println!("planted: commits wait for no standby; caught: lost {lost}");
+    assert!(lost > 0);
+}
+
 /// An address that leads to a standby: appends are refused by name, nothing is acknowledged, and work goes on once it
 /// leads to a primary.
 #[tokio::test(flavor = "multi_thread")]

@@ -149,6 +149,12 @@ async fn send(
 }
 
 impl Records {
+    /// How many commands were acknowledged that the log does not have.
+    pub(crate) async fn lost(&self, system: &System) -> usize {
+        let receipts = log::receipts(&system.database()).await;
+        self.heard.keys().filter(|id| !receipts.contains_key(*id)).count()
+    }
+
     /// Judges the log by what was sent and heard: nothing is lost, doubled, out of order or answered otherwise.
     pub(crate) async fn check(self, system: &System) {
         let database = system.database();
