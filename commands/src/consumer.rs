@@ -49,6 +49,10 @@ impl Delivery for Delivered {
         self.tenure.is_held()
     }
 
+    fn give_up_partition(&self) {
+        self.tenure.end();
+    }
+
     async fn acknowledge(&self) -> Result<(), async_nats::Error> {
         self.message.ack().await
     }

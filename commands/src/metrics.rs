@@ -27,6 +27,8 @@ pub struct CommandMetrics {
     pub deadlines: IntCounterVec,
     /// Events that the reactor has not seen yet.
     pub reactor_lag: IntGaugeVec,
+    /// 1 where the reactor stopped at something that will not pass by itself, by why (`future`, `damaged`).
+    pub reactor_stopped: IntGaugeVec,
 }
 
 impl CommandMetrics {
@@ -51,6 +53,11 @@ impl CommandMetrics {
             jobs: metrics.counter("jobs_published_total", "Jobs published, repeats too.", &["kind"])?,
             deadlines: metrics.counter("deadlines_total", "Commands of passed deadlines.", &["outcome"])?,
             reactor_lag: metrics.gauge("reactor_lag_events", "Events not yet turned into jobs.", &[])?,
+            reactor_stopped: metrics.gauge(
+                "reactor_stopped",
+                "1 where the reactor stopped at an event.",
+                &["reason"],
+            )?,
         })
     }
 }

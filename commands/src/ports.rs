@@ -66,6 +66,9 @@ pub trait Delivery: Send + Sync + 'static {
     /// Whether its partition is certainly still held. Where it is not, another processor answers it.
     fn is_held(&self) -> bool;
 
+    /// Ends the stay of its partition with this processor, which takes it anew or leaves it to another.
+    fn give_up_partition(&self);
+
     /// Takes it off the bus. When that fails it comes again, and is answered from its receipt.
     fn acknowledge(&self) -> impl Future<Output = Result<(), async_nats::Error>> + Send;
 }

@@ -4,7 +4,7 @@
 //! the first leads to. When the log refuses the first, both are decided again. Nothing is acknowledged to the bus or
 //! answered to a client before its commit (promise 1).
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::aggregates::StreamKey;
 use crate::batch::{Batch, Known, Leased, stream_key};
 use crate::directory::Directory;
 use crate::failpoints;
-use crate::intake::Incoming;
+use crate::intake::{Incoming, Refused};
 use crate::metrics::CommandMetrics;
 use crate::ports::{Clock, Delivery, Log, Outbox};
 use admit::Admitted;
@@ -43,6 +43,11 @@ const BACKOFF_LIMIT: Duration = Duration::from_secs(1);
 /// Payload bytes after which a batch is full. Events repeat their command's payload, so what the log gets is some times
 /// as much: below its bound for a batch.
 const BATCH_PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Refusals told before the next look at what else there is to do.
+const REFUSALS_AT_ONCE: usize = 64;
+/// Refusals that may wait to be told; with more, nothing further is taken from the queue. Two queues full.
+const REFUSALS_WAITING_MAX: usize = 2048;
 
 /// A command with its message, as a partition's consumer hands it on.
 #[derive(Debug)]
@@ -116,6 +121,10 @@ pub struct Processor<L, O, D> {
     gathered: Batch<D>,
     /// Further copies of commands that are decided: answered when those are.
     copies: Vec<Taken<D>>,
+    /// Refused and not told yet: whatever was decided goes first, so that nobody waits behind another tenant's flood.
+    refusals: VecDeque<(Taken<D>, Refused)>,
+    /// Commands whose append was sent to the log under these leases and may still land there, answers notwithstanding.
+    open: HashMap<Uuid, Fence>,
     /// So many commands are committed one by one: the log refused the data of one of them.
     isolated: usize,
     /// What the next wait for the log will be.
@@ -151,6 +160,8 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
             committing: None,
             gathered: Batch::new(),
             copies: Vec::new(),
+            refusals: VecDeque::new(),
+            open: HashMap::new(),
             isolated: 0,
             backoff: BACKOFF_FIRST,
         }
@@ -167,9 +178,14 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
             #[cfg(feature = "failpoints")]
             self.answer_before_commit().await;
             self.submit();
-            let is_idle = self.committing.is_none() && self.backlog.is_empty();
-            if worked.is_ok() && !is_open && is_idle {
-                return;
+            self.tell_refusals().await;
+            let is_idle = self.committing.is_none() && self.backlog.is_empty() && self.refusals.is_empty();
+            if worked.is_ok() && is_idle {
+                // Whoever was open was answered, or left to its partition's next lease.
+                self.open.clear();
+                if !is_open {
+                    return;
+                }
             }
             if let Err(error) = worked {
                 if !self.wait_for_log(&error, &stop).await {
@@ -177,13 +193,15 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
                 }
                 continue;
             }
+            let takes_more = is_open && self.backlog.is_empty() && self.refusals.len() < REFUSALS_WAITING_MAX;
             let settled = tokio::select! {
                 biased;
                 outcome = finished(&mut self.committing), if self.committing.is_some() => Some(outcome),
-                count = queue.recv_many(&mut arrived, batch_commands_max), if is_open && self.backlog.is_empty() => {
+                count = queue.recv_many(&mut arrived, batch_commands_max), if takes_more => {
                     is_open = count > 0;
                     None
                 }
+                () = std::future::ready(()), if !self.refusals.is_empty() => None,
             };
             if !arrived.is_empty() {
                 failpoints::PROCESSOR_RECEIVED.reach();

@@ -20,7 +20,7 @@ use crate::limits::Limits;
 use crate::metrics::CommandMetrics;
 use crate::partitions::Partitions;
 use crate::processor::{Parts, Processor};
-use crate::reactor::{self, Reactor};
+use crate::reactor::{self, Health, Reactor};
 use crate::{clock, follower, genesis};
 
 /// Commands between the partitions' consumers and the processor: two full batches, so that a commit never waits for
@@ -82,7 +82,7 @@ pub async fn run(context: Context<Config>) -> anyhow::Result<()> {
 async fn open_log(config: &Config) -> anyhow::Result<EventStore> {
     let owner_url = config.log.owner_url.expose();
     while let Err(error) = EventStore::migrate(owner_url).await {
-        let MigrateError::Unavailable(_) = error else { return Err(error.into()) };
+        let (MigrateError::Unavailable(_) | MigrateError::ReadOnly) = error else { return Err(error.into()) };
         tracing::warn!(error = &error as &dyn std::error::Error, "waiting for the log's database");
         tokio::time::sleep(DATABASE_RETRY).await;
     }
@@ -147,6 +147,7 @@ async fn spawn_reactor(
         bus: bus.clone(),
         directory: Arc::clone(directory),
         metrics: metrics.clone(),
+        health: Health::new(context.readiness.gate("reactor", "starting"), metrics.clone()),
         client,
         pool,
         republish_after: Duration::from_millis(context.config.reactor.republish_after_ms),

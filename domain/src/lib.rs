@@ -10,6 +10,5 @@ pub mod price_feed;
 pub mod process;
 #[cfg(test)]
 mod test_world;
-pub mod upcasting;
 pub mod wallet;
 pub mod worker;

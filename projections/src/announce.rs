@@ -120,8 +120,6 @@ pub struct Announcer {
     pub log: EventReader,
     /// Where the stream is.
     pub bus: Bus,
-    /// Copies of the stream.
-    pub replicas: u8,
     /// Where it shows how far it is.
     pub progress: Progress,
     /// How long it rests when it does not get on.
@@ -147,7 +145,7 @@ impl Announcer {
 
     /// Publishes from the stream's end on, until `stop` or until the stream is found to end elsewhere.
     async fn follow(&self, wake: &watch::Receiver<u64>, stop: &CancellationToken) -> Result<(), Error> {
-        self.bus.ensure_stream(&streams::events(self.replicas), DriftPolicy::Update).await?;
+        self.bus.ensure_stream(&streams::events(self.bus.replicas()), DriftPolicy::Update).await?;
         let last = self.bus.last_sequence(EVENTS).await?;
         // Read after the stream's end: whatever another process publishes meanwhile is below this head.
         let head = self.log.head().await?;

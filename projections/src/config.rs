@@ -22,8 +22,6 @@ pub struct Config {
     pub log: LogConfig,
     /// The read models.
     pub read: ReadConfig,
-    /// The streams that are published.
-    pub streams: StreamsConfig,
 }
 
 /// `[log]`.
@@ -42,14 +40,6 @@ pub struct ReadConfig {
     pub url: Secret,
     /// Of the pool.
     pub connections: NonZeroU32,
-}
-
-/// `[streams]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StreamsConfig {
-    /// Copies in a cluster.
-    pub replicas: u8,
 }
 
 impl ServiceConfig for Config {

@@ -110,8 +110,6 @@ pub struct PricePublisher {
     pub pool: PgPool,
     /// Where the stream is.
     pub bus: Bus,
-    /// Copies of the stream.
-    pub replicas: u8,
     /// Of the read model that it follows.
     pub prices: Progress,
     /// Where it shows how far it is.
@@ -136,7 +134,7 @@ impl PricePublisher {
 
     /// Publishes from the stream's end on, until `stop` or until the stream is found to end elsewhere.
     async fn follow(&self, stop: &CancellationToken) -> Result<(), Error> {
-        self.bus.ensure_stream(&streams::prices(self.replicas), DriftPolicy::Update).await?;
+        self.bus.ensure_stream(&streams::prices(self.bus.replicas()), DriftPolicy::Update).await?;
         let mut published = self.published().await?;
         loop {
             // Taken before the rounds are read: what the read model commits meanwhile is found the next time.

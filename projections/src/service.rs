@@ -149,8 +149,8 @@ fn start_event_stream(
     wake: watch::Receiver<u64>,
 ) {
     let Connections { log, bus, .. } = connections;
-    let (log, bus, replicas) = (log.clone(), bus.clone(), context.config.streams.replicas);
-    let announcer = Announcer { log, bus, replicas, progress, pace: Pace::default() };
+    let (log, bus) = (log.clone(), bus.clone());
+    let announcer = Announcer { log, bus, progress, pace: Pace::default() };
     context.shutdown.spawn(announce::NAME, infallible(announcer.run(wake, context.shutdown.token().clone())));
 }
 
@@ -161,8 +161,8 @@ fn start_price_stream(
     progress: Progress,
 ) {
     let Connections { pool, bus, .. } = connections;
-    let (pool, bus, replicas) = (pool.clone(), bus.clone(), context.config.streams.replicas);
-    let publisher = PricePublisher { pool, bus, replicas, prices, progress, pace: Pace::default() };
+    let (pool, bus) = (pool.clone(), bus.clone());
+    let publisher = PricePublisher { pool, bus, prices, progress, pace: Pace::default() };
     context.shutdown.spawn(price_stream::NAME, infallible(publisher.run(context.shutdown.token().clone())));
 }
 

@@ -45,7 +45,8 @@ pub(crate) async fn traces(database: &PgPool, command_id: Uuid) -> [i64; 3] {
     [receipts, envelopes, events]
 }
 
-/// What is wrong with the log itself: gaps, repeated versions, receipts without their events. Empty is right.
+/// What is wrong with the log itself: gaps, repeated versions, receipts without their events,
+/// signatures without or beyond their one request. Empty is right.
 pub(crate) async fn faults(database: &PgPool) -> Vec<String> {
     let mut faults = Vec::new();
     for (what, query) in [
@@ -72,6 +73,25 @@ pub(crate) async fn faults(database: &PgPool) -> Vec<String> {
             "receipts without exactly one envelope",
             "SELECT count(*) FROM (SELECT command_id, count(*) AS n FROM envelopes GROUP BY 1) e \
              FULL JOIN receipts r USING (command_id) WHERE e.n IS DISTINCT FROM 1 OR r.command_id IS NULL",
+        ),
+        (
+            "requests for which workers signed more than one transaction, told or not",
+            "SELECT count(*) FROM (SELECT FROM envelopes WHERE subject LIKE '%.record-outcome' \
+             AND payload::json #>> '{outcome,result,kind}' = 'transfer-signed' \
+             GROUP BY payload::json #>> '{outcome,statement,request_sha256}' \
+             HAVING count(DISTINCT payload::json #>> '{outcome,result,tx_hash}') > 1) s",
+        ),
+        (
+            "requests that are signed twice",
+            "SELECT count(*) FROM (SELECT FROM events WHERE event_type = 'transfer-signed' \
+             GROUP BY payload ->> 'request_id' HAVING count(*) > 1) s",
+        ),
+        (
+            "signatures of what was not requested before",
+            "SELECT count(*) FROM events s WHERE s.event_type = 'transfer-signed' AND NOT EXISTS \
+             (SELECT FROM events r WHERE r.aggregate_id = s.aggregate_id AND r.position < s.position \
+              AND r.event_type = 'transfer-requested' AND r.payload ->> 'request_id' = s.payload ->> 'request_id' \
+              AND r.payload ->> 'tx_hash' = s.payload ->> 'tx_hash')",
         ),
         ("event ids that are there twice", "SELECT count(*) - count(DISTINCT event_id) FROM events"),
     ] {

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and says what it skips and found"
 )]
 
+mod address;
 mod admin;
 mod append_only;
 mod approvals;
@@ -17,6 +18,7 @@ mod chain;
 mod cluster;
 mod command_line;
 mod crashes;
+mod database_outages;
 mod distribution;
 mod duplicates;
 mod expired_requests;
@@ -28,6 +30,7 @@ mod patience;
 mod permissions;
 mod processors;
 mod scale;
+mod senders;
 mod story;
 mod system;
 mod wallets;

@@ -73,6 +73,8 @@ pub(crate) struct System {
     lines: BTreeMap<String, String>,
     /// Another bus than the site's own, once the services were moved to it.
     bus: Option<String>,
+    /// Another port of the database than the site's own, once the services were moved to it.
+    database_port: Option<u16>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -98,8 +100,16 @@ impl System {
         runner.args(["up", "--foreground"]).stdout(output.try_clone().unwrap()).stderr(output);
         let runner = runner.spawn().unwrap();
         let folder = Some(folder);
-        let mut system =
-            Self { runner, folder, directory, programs, lines: BTreeMap::new(), bus: None, _turn: turn };
+        let mut system = Self {
+            runner,
+            folder,
+            directory,
+            programs,
+            lines: BTreeMap::new(),
+            bus: None,
+            database_port: None,
+            _turn: turn,
+        };
         system.lines = system.await_ready().await;
         Some(system)
     }
@@ -214,11 +224,7 @@ impl System {
             let own = |line: &&str| line.starts_with("url = \"nats://");
             let old = text.lines().find(own).unwrap();
             let new = format!("replicas = {replicas}\nurl = \"{}\"", servers.join(","));
-            let mut text = text.replace(old, &new);
-            if name == "projections" {
-                text = [text, format!("\n[streams]\nreplicas = {replicas}\n")].concat();
-            }
-            std::fs::write(&file, text).unwrap();
+            std::fs::write(&file, text.replace(old, &new)).unwrap();
             self.end(name, Signal::SIGTERM).await;
         }
         let admins: Vec<String> =
@@ -228,11 +234,38 @@ impl System {
         }
     }
 
+    /// Moves the services that have a database to another port of it.
+    pub(crate) async fn move_to_database(&mut self, port: u16) {
+        let own = self.database_url();
+        let address = |url: &str| url[url.rfind('@').unwrap()..].to_owned();
+        self.database_port = Some(port);
+        let (own, new) = (address(&own), address(&self.database_url()));
+        for name in ["commands", "projections"] {
+            let file = self.configuration(&format!("{name}.toml"));
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert!(text.contains(&own), "{text}");
+            std::fs::write(&file, text.replace(&own, &new)).unwrap();
+            self.end(name, Signal::SIGTERM).await;
+        }
+        for name in ["commands", "projections"] {
+            let admin = self.admin(name);
+            until("a moved service is ready", async || crate::admin::get(&admin, "/readyz").await).await;
+        }
+    }
+
+    /// The owner's url of the database.
+    pub(crate) fn database_url(&self) -> String {
+        let url = self.line("postgres");
+        let Some(port) = self.database_port else { return url.to_owned() };
+        let options: PgConnectOptions = url.parse().unwrap();
+        url.replace(&format!(":{}/", options.get_port()), &format!(":{port}/"))
+    }
+
     /// The database as one of the services' roles.
     pub(crate) fn database_as(&self, role: &str) -> PgPool {
         let password =
             std::fs::read_to_string(self.directory.secret(&format!("postgres-{role}-password"))).unwrap();
-        let options: PgConnectOptions = self.line("postgres").parse().unwrap();
+        let options: PgConnectOptions = self.database_url().parse().unwrap();
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(NODE_TIMEOUT);
         pool.connect_lazy_with(options.username(role).password(password.trim()))
     }
@@ -240,7 +273,7 @@ impl System {
     /// The database, as its owner.
     pub(crate) fn database(&self) -> PgPool {
         let options = PgPoolOptions::new().max_connections(4).acquire_timeout(NODE_TIMEOUT);
-        options.connect_lazy(self.line("postgres")).unwrap()
+        options.connect_lazy(&self.database_url()).unwrap()
     }
 
     /// The chain, asked directly.

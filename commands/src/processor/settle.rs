@@ -34,6 +34,7 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
             }
             Err(error) => {
                 // It may be recorded after all, and then its receipts answer it; the states before it are outdated.
+                self.open.extend(batch.taken.iter().map(|taken| (taken.command_id(), taken.fence)));
                 for key in batch.states.keys() {
                     self.cache.pop(key);
                 }
@@ -49,6 +50,7 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         self.parts.log_gate.open();
         self.backoff = BACKOFF_FIRST;
         self.isolated = self.isolated.saturating_sub(batch.taken.len());
+        self.open.retain(|id, _| !batch.ids.contains(id));
         let elapsed = batch.started.elapsed().as_secs_f64();
         self.parts.metrics.commit_seconds.with_label_values::<&str>(&[]).observe(elapsed);
         let follows = batch.states.keys().any(|key| Directory::FOLLOWED.contains(&key.aggregate_type));
@@ -145,6 +147,7 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         self.backlog.retain(|waiting| !lost.contains(&waiting.taken.fence));
         self.gathered.taken.retain(|taken| !lost.contains(&taken.fence));
         self.copies.retain(|taken| !lost.contains(&taken.fence));
+        self.refusals.retain(|(taken, _)| !lost.contains(&taken.fence));
     }
 
     /// Finds the command whose data the log cannot take: in company it is tried alone next, alone it is refused.

@@ -59,6 +59,6 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
         );
         self.parts.metrics.unreadable.with_label_values(&[reason]).inc();
         let no = taken.incoming.refuse(code, message);
-        self.refuse(taken, &no).await;
+        self.refuse_unless_open(taken, &no).await;
     }
 }

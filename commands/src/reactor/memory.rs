@@ -66,8 +66,12 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Waits for the lock; `None` when the service stops meanwhile.
-    pub(super) async fn lock(pool: &PgPool, stop: &CancellationToken) -> Result<Option<Self>, sqlx::Error> {
+    /// Waits for the lock; `None` when the service stops meanwhile. `stands_by` is told whenever another one has it.
+    pub(super) async fn lock(
+        pool: &PgPool,
+        stands_by: impl Fn(),
+        stop: &CancellationToken,
+    ) -> Result<Option<Self>, sqlx::Error> {
         let mut connection = pool.acquire().await?;
         // The session must not go back into the pool with the lock.
         connection.close_on_drop();
@@ -79,6 +83,7 @@ impl Memory {
             if locked {
                 return Ok(Some(Self { connection }));
             }
+            stands_by();
             tokio::select! {
                 () = tokio::time::sleep(LOCK_RETRY) => {}
                 () = stop.cancelled() => return Ok(None),

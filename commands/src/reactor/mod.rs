@@ -3,6 +3,7 @@
 //! commands follow from events and requests, so a repeat is the same thing, and all of this may happen twice.
 
 mod deadlines;
+mod health;
 mod memory;
 mod prepare;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use crate::directory::Directory;
 use crate::failpoints;
 use crate::metrics::CommandMetrics;
 use deadlines::Fired;
+pub(crate) use health::Health;
 pub(crate) use memory::migrate;
 use memory::{Memory, Process};
 use prepare::{Prepared, Preparer};
@@ -49,8 +51,6 @@ const TICK: Duration = Duration::from_secs(1);
 const COMMANDS_MAX: usize = 64;
 /// A deadline whose command has no answer is due again after this long: longer than the client tries by itself.
 const COMMAND_RETRY: Duration = Duration::from_secs(30);
-/// Pause after a failure; the log or the bus is away.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// What the reactor works with.
 pub(crate) struct Reactor {
@@ -62,6 +62,8 @@ pub(crate) struct Reactor {
     pub directory: Arc<Directory>,
     /// Counts.
     pub metrics: CommandMetrics,
+    /// Shows whether it gets on.
+    pub health: Health,
     /// Signs and sends commands.
     pub client: Client,
     /// The database of the memory.
@@ -99,20 +101,16 @@ impl Reactor {
     pub(crate) async fn run(self, mut wake: watch::Receiver<u64>, stop: CancellationToken) {
         while !stop.is_cancelled() {
             if let Err(error) = self.work(&mut wake, &stop).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "reactor begins again from its checkpoint"
-                );
-                tokio::select! {
-                    () = tokio::time::sleep(RETRY) => {}
-                    () = stop.cancelled() => {}
-                }
+                let rest = self.health.failed(&error);
+                // Cut short by the stop, which ends the loop.
+                let _ = stop.run_until_cancelled(tokio::time::sleep(rest)).await;
             }
         }
     }
 
     async fn work(&self, wake: &mut watch::Receiver<u64>, stop: &CancellationToken) -> Result<(), Error> {
-        let Some(mut memory) = Memory::lock(&self.pool, stop).await? else { return Ok(()) };
+        let stands_by = || self.health.well();
+        let Some(mut memory) = Memory::lock(&self.pool, stands_by, stop).await? else { return Ok(()) };
         // What the log asks for up to here, it may have answered since: it is read to here before anything is done.
         let replay_until = self.reader.head().await?;
         let mut preparer = Preparer::new(self.reader.clone(), Arc::clone(&self.directory));
@@ -131,6 +129,7 @@ impl Reactor {
                     if self.republish(&mut memory, &mut preparer).await? == REPUBLISH_MAX {
                         tick.reset_immediately();
                     }
+                    self.health.well();
                 }
                 Some(fired) = sending.next() => {
                     self.settle(&mut memory, fired).await?;

@@ -50,7 +50,7 @@ async fn with_memory(test: impl AsyncFnOnce(&PgPool)) {
 
 /// The memory as the next life of the reactor finds it.
 async fn reborn(pool: &PgPool) -> Memory {
-    Memory::lock(pool, &CancellationToken::new()).await.unwrap().unwrap()
+    Memory::lock(pool, || {}, &CancellationToken::new()).await.unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -171,7 +171,8 @@ async fn only_one_reactor_holds_the_memory() {
         let held = reborn(pool).await;
         let stop = CancellationToken::new();
         let (pool, stopped) = (pool.clone(), stop.clone());
-        let second = tokio::spawn(async move { Memory::lock(&pool, &stopped).await.unwrap().is_some() });
+        let second =
+            tokio::spawn(async move { Memory::lock(&pool, || {}, &stopped).await.unwrap().is_some() });
         stop.cancel();
         assert!(!second.await.unwrap(), "the second waits until it is stopped");
         drop(held);

@@ -161,6 +161,18 @@ impl Writer {
         self.wallet("record-outcome", Uuid::now_v7(), signed.into()).await;
     }
 
+    /// An event of the wallet `main` as a newer build writes it.
+    pub(crate) async fn newer_event(&mut self) {
+        let event = NewEvent {
+            event_id: Uuid::now_v7(),
+            event_type: "transfer-requested".to_owned(),
+            event_version: "99.0.0".to_owned(),
+            payload: "{}".to_owned(),
+            metadata: "{}".to_owned(),
+        };
+        self.append_event("nsl.v1.cmd.acme.wallet.main.request-transfer", Uuid::now_v7(), event).await;
+    }
+
     /// It was given up.
     pub(crate) async fn expire(&mut self, request_id: Uuid, sign_by_ms: u64) {
         let expired = TransferRequestExpired {
@@ -178,6 +190,17 @@ impl Writer {
     }
 
     async fn append<E: WireEvent + Serialize>(&mut self, subject: &str, command_id: Uuid, event: &E) {
+        let event = NewEvent {
+            event_id: ids::event_id(command_id, 0),
+            event_type: event.event_name().to_owned(),
+            event_version: event.event_version().to_owned(),
+            payload: canonical::to_string(event),
+            metadata: "{}".to_owned(),
+        };
+        self.append_event(subject, command_id, event).await;
+    }
+
+    async fn append_event(&mut self, subject: &str, command_id: Uuid, event: NewEvent) {
         let parsed = CommandSubject::parse(subject).unwrap();
         let version = self.versions.entry(parsed.stream_id()).or_default();
         let signed = SignedCommand::sign(&app_key(), &parsed, command_id, 1, 2, "{}".to_owned());
@@ -192,13 +215,7 @@ impl Writer {
             aggregate_type: parsed.aggregate.to_string(),
             aggregate_id: parsed.stream_id(),
             expected_version: *version,
-            events: vec![NewEvent {
-                event_id: ids::event_id(command_id, 0),
-                event_type: event.event_name().to_owned(),
-                event_version: event.event_version().to_owned(),
-                payload: canonical::to_string(event),
-                metadata: "{}".to_owned(),
-            }],
+            events: vec![event],
             fence: self.fence,
         };
         self.store.append(&[command]).await.unwrap();

@@ -6,5 +6,6 @@
 
 mod deadlines;
 mod log;
+mod reactor_stops;
 mod service;
 mod world;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::batch::{Batch, Checked};
 use crate::command::{CommandAppend, Fence};
 use crate::limits::InvalidBatch;
-use crate::session::answer;
+use crate::session::{answer, is_read_only_refusal};
 use crate::store::EventStore;
 
 /// Where and when a batch was recorded. Its events have contiguous positions, in the batch's order.
@@ -81,6 +81,13 @@ pub enum AppendError {
         #[source]
         source: Arc<sqlx::Error>,
     },
+    /// The server takes no writes: the address leads to a standby. Nothing was written; append again with the same ids.
+    #[error("database server is read-only, perhaps a standby; nothing is recorded")]
+    ReadOnly {
+        /// What the database says.
+        #[source]
+        source: Arc<sqlx::Error>,
+    },
     /// The connection broke and the receipts could not be asked; append again with the same ids, answer nothing yet.
     #[error("append may or may not be recorded")]
     UnknownOutcome {
@@ -111,7 +118,12 @@ impl EventStore {
                 return Ok(appended);
             }
             Err(error) => match classify(error) {
-                Failure::Definite(error) => return Err(error),
+                Failure::Definite(error) => {
+                    if let AppendError::ReadOnly { .. } = error {
+                        connection.close_on_drop(); // the next session may reach another server
+                    }
+                    return Err(error);
+                }
                 Failure::Open(source) => source,
             },
         };
@@ -249,10 +261,14 @@ fn classify(source: sqlx::Error) -> Failure {
     match &source {
         sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
             Some(error) if error.severity() == PgSeverity::Error => {
-                Failure::Definite(if is_about_data(error) {
-                    AppendError::Rejected { source: Arc::new(source) }
+                let is_about_data = is_about_data(error);
+                let source = Arc::new(source);
+                Failure::Definite(if is_about_data {
+                    AppendError::Rejected { source }
+                } else if is_read_only_refusal(&source) {
+                    AppendError::ReadOnly { source }
                 } else {
-                    unavailable(source)
+                    AppendError::Unavailable { source }
                 })
             }
             _ => Failure::Open(source),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::FromRow;
 
 use crate::command::Fence;
-use crate::session::answer;
+use crate::session::{answer, is_read_only_refusal};
 use crate::store::EventStore;
 
 /// Partitions of the command stream; changing it re-maps every aggregate, so it is fixed for a log's life.
@@ -35,6 +35,15 @@ pub enum LeaseError {
     Partition {
         /// The partition.
         partition: u16,
+    },
+    /// The server takes no writes: the address leads to a standby. No lease was changed.
+    #[error("{operation} failed: database server is read-only, perhaps a standby")]
+    ReadOnly {
+        /// What was tried.
+        operation: &'static str,
+        /// What the database says.
+        #[source]
+        source: sqlx::Error,
     },
     /// The database does not answer. The leases may have been changed; taking again is always safe.
     #[error("{operation} failed")]
@@ -183,7 +192,13 @@ impl EventStore {
 }
 
 fn unavailable(operation: &'static str) -> impl Fn(sqlx::Error) -> LeaseError {
-    move |source| LeaseError::Unavailable { operation, source }
+    move |source| {
+        if is_read_only_refusal(&source) {
+            LeaseError::ReadOnly { operation, source }
+        } else {
+            LeaseError::Unavailable { operation, source }
+        }
+    }
 }
 
 fn fences(rows: Vec<(i16, i64)>) -> Vec<Fence> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgExecutor, PgPool, PgPoolOptions};
 use sqlx::{Connection, Row};
 
 /// Oldest server the migrations and queries are made for.
@@ -16,6 +16,8 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(15);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that rested longer is probed before use; a busy one is not, as a probe is a round trip.
 const PROBE_AFTER_IDLE: Duration = Duration::from_secs(1);
+/// `read_only_sql_transaction`.
+const READ_ONLY: &str = "25006";
 
 /// Why no store could be opened.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,9 @@ pub enum ConnectError {
         /// The setting's name.
         setting: &'static str,
     },
+    /// The server takes no writes.
+    #[error("database server is read-only, perhaps a standby; the address must lead to the primary")]
+    ReadOnly,
     /// The database has no event log.
     #[error("database has no event log; run the migrations first")]
     NotMigrated,
@@ -84,19 +89,36 @@ pub(crate) async fn open_pool(url: &str, purpose: Purpose, connections: u32) -> 
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
-        .before_acquire(|connection, resting| {
+        .before_acquire(move |connection, resting| {
             Box::pin(async move {
-                if resting.idle_for > PROBE_AFTER_IDLE {
-                    connection.ping().await?;
+                if resting.idle_for <= PROBE_AFTER_IDLE {
+                    return Ok(true);
                 }
-                Ok(true)
+                match purpose {
+                    // The primary may be another server by now; what is left of the old one is closed.
+                    Purpose::Append => Ok(!is_read_only(&mut *connection).await?),
+                    Purpose::Read => connection.ping().await.map(|()| true),
+                }
             })
         })
         .connect_with(options)
         .await
         .map_err(ConnectError::Unavailable)?;
     check_server(&pool).await?;
+    if purpose == Purpose::Append && is_read_only(&pool).await.map_err(ConnectError::Unavailable)? {
+        return Err(ConnectError::ReadOnly);
+    }
     Ok(pool)
+}
+
+/// Whether the server takes no writes: a standby, or a primary that is set so.
+pub(crate) async fn is_read_only<'a>(server: impl PgExecutor<'a>) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT current_setting('transaction_read_only')::boolean").fetch_one(server).await
+}
+
+/// Whether the server refused a write because it takes none.
+pub(crate) fn is_read_only_refusal(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some(READ_ONLY))
 }
 
 async fn check_server(pool: &PgPool) -> Result<(), ConnectError> {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::partitions::PartitionFrontier;
 use crate::reader::EventReader;
-use crate::session::{ConnectError, Purpose, open_pool};
+use crate::session::{ConnectError, Purpose, is_read_only, open_pool};
 use crate::snapshot::SnapshotWriter;
 
 /// How many sessions a store keeps.
@@ -32,6 +32,9 @@ pub enum MigrateError {
     /// The server cannot be reached or does not let us in.
     #[error("database cannot be reached")]
     Unavailable(#[source] sqlx::Error),
+    /// The server takes no writes.
+    #[error("database server is read-only, perhaps a standby; the address must lead to the primary")]
+    ReadOnly,
     /// A migration failed, or the database has migrations that this build does not know.
     #[error("event log migrations failed")]
     Migration(#[source] sqlx::migrate::MigrateError),
@@ -52,7 +55,11 @@ impl EventStore {
     pub async fn migrate(url: &str) -> Result<(), MigrateError> {
         let pool =
             PgPoolOptions::new().max_connections(1).connect(url).await.map_err(MigrateError::Unavailable)?;
-        let migrated = sqlx::migrate!().run(&pool).await.map_err(MigrateError::Migration);
+        let migrated = match is_read_only(&pool).await {
+            Ok(false) => sqlx::migrate!().run(&pool).await.map_err(MigrateError::Migration),
+            Ok(true) => Err(MigrateError::ReadOnly),
+            Err(error) => Err(MigrateError::Unavailable(error)),
+        };
         pool.close().await;
         migrated
     }

@@ -25,7 +25,7 @@ struct Announcing {
 fn announce(world: &World, bus: &Bus) -> Announcing {
     let (progress, stop) = (world.progress(announce::NAME), CancellationToken::new());
     let log = world.store.reader().clone();
-    let announcer = Announcer { log, bus: bus.clone(), replicas: 1, progress: progress.clone(), pace: PACE };
+    let announcer = Announcer { log, bus: bus.clone(), progress: progress.clone(), pace: PACE };
     let task = tokio::spawn(announcer.run(world.store.head_changes(), stop.clone()));
     Announcing { progress, stop, task }
 }

@@ -16,7 +16,6 @@ fn publish(world: &World, bus: &Bus, prices: &Progress) -> Running {
     let publisher = PricePublisher {
         pool: world.pool.clone(),
         bus: bus.clone(),
-        replicas: 1,
         prices: prices.clone(),
         progress: progress.clone(),
         pace: PACE,

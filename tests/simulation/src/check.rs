@@ -21,6 +21,7 @@ use crate::world::World;
 pub(crate) async fn all(world: &World, view: &View) {
     log_is_whole(world);
     outcomes_are_single(world);
+    refusals_stay_true(world);
     order_is_kept(world);
     reader_saw_everything(world, view);
     everything_is_answered(world);
@@ -54,6 +55,17 @@ fn outcomes_are_single(world: &World) {
     for id in commands {
         if !ids.insert(id) {
             world.violated(format_args!("command {id} has more than one outcome"));
+        }
+    }
+}
+
+/// What was refused for good by its partition's owner is not recorded later, by an append that was still on its way.
+fn refusals_stay_true(world: &World) {
+    let refused = world.ledger().refused_for_good.clone();
+    for (id, hash) in refused {
+        let is_recorded = world.store().receipts.get(&id).is_some_and(|receipt| receipt.request_hash == hash);
+        if is_recorded {
+            world.violated(format_args!("command {id} was refused for good and is recorded"));
         }
     }
 }

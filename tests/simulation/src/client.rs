@@ -75,7 +75,7 @@ fn next(world: &World, issuer: u8, feed: u64, round: u64, sent: &[Ready]) -> Rea
             let draft = good(id);
             Draft { issued_at_ms: draft.issued_at_ms - 120_000, lifetime_ms: 60_000, ..draft }
         }
-        12..=19 => Draft { lifetime_ms: world.between(50, 3_000), ..good(id) },
+        12..=19 | 34..=41 => Draft { lifetime_ms: world.between(50, 1_500), ..good(id) },
         20..=23 => Draft { issuer: STRANGER, ..good(id) },
         24..=25 => workload::record_round(id, issuer, feed, round, 666),
         26..=27 => Draft { payload: "{}".to_owned(), ..good(id) },

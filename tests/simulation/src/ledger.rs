@@ -21,6 +21,8 @@ pub(crate) struct Ledger {
     pub(crate) results: BTreeMap<Uuid, CommandResult>,
     /// Refusals that left the system, by request, with their codes.
     pub(crate) refusals: BTreeMap<Request, BTreeSet<&'static str>>,
+    /// Requests whose refusal is the last word on them: resending cannot help.
+    pub(crate) refused_for_good: BTreeSet<Request>,
     /// The newest refusal that reached a client, by request.
     pub(crate) refused: BTreeMap<Request, &'static str>,
 }

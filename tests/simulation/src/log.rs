@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nsl_commands::aggregates::{StreamKey, Versioned};
 use nsl_commands::ports::Log;
 use nsl_event_store::{
     AppendError, Appended, CommandAppend, Filter, LoadError, Page, ReadError, Receipt, Refusal, check_batch,
 };
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::life::Life;
@@ -18,6 +20,9 @@ use crate::world::World;
 pub(crate) const UNSTORABLE: &str = "\"price_e8\":\"666\"";
 /// The epoch that a processor is shown under [`Planted::StaleCache`].
 pub(crate) const SHOWN_EPOCH: i64 = 1;
+
+/// As long as the server works on a statement at most.
+const LATE_MS_MAX: u64 = 10_000;
 
 /// One process' way to the log.
 #[derive(Clone)]
@@ -38,7 +43,8 @@ impl Log for SimulatedLog {
         if batch.is_empty() {
             return Ok(self.claimed());
         }
-        if self.world.fault("append unavailable", self.world.mix.unavailable) {
+        let is_away = self.world.store().is_away();
+        if is_away || self.world.fault("append unavailable", self.world.mix.unavailable) {
             self.world.delay(0, 50).await;
             return Err(AppendError::Unavailable { source: Arc::new(unreachable()) });
         }
@@ -85,7 +91,8 @@ impl SimulatedLog {
     async fn ask(&self, operation: &'static str) -> Result<(), ReadError> {
         self.life.step().await;
         self.world.delay(0, 3).await;
-        if self.world.fault("read unavailable", self.world.mix.read_failure) {
+        let is_away = self.world.store().is_away();
+        if is_away || self.world.fault("read unavailable", self.world.mix.read_failure) {
             return Err(ReadError::Unavailable { operation, source: unreachable() });
         }
         Ok(())
@@ -127,14 +134,19 @@ impl SimulatedLog {
         }
         let breaks = world.fault("connection broken", world.mix.broken_connection);
         if breaks && world.chance(400) {
-            if world.fault("append carried out late", 100) {
-                let (late, batch) = (self.clone(), batch.to_vec());
-                tokio::spawn(async move {
-                    late.world.delay(50, 3_000).await;
-                    late.carry_out(&batch, reserved)
-                });
+            if !world.fault("append carried out late", 700) {
+                return self.settle(batch).await;
             }
-            return self.settle(batch).await;
+            let late_by = Duration::from_millis(world.between(50, LATE_MS_MAX));
+            let (late, sent) = (self.clone(), batch.to_vec());
+            tokio::spawn(async move {
+                tokio::time::sleep(late_by).await;
+                late.carry_out(&sent, reserved)
+            });
+            let settled = self.settle(batch).await;
+            // What broke the connection lets nobody through for a while; what was sent before lies in a buffer.
+            world.store().leave_until(Instant::now() + late_by / 2);
+            return settled;
         }
         let outcome = self.carry_out(batch, reserved);
         if breaks {

@@ -11,6 +11,8 @@ pub enum Planted {
     NoDedup,
     /// The log takes appends of an epoch that has moved.
     MissingFencing,
+    /// A partition is kept although a command is refused whose append may still land.
+    PartitionNotGivenUp,
     /// A processor does not see that its lease is another one, and decides on what it remembers.
     StaleCache,
     /// An append of unknown outcome counts as failed for good.
@@ -31,11 +33,12 @@ pub enum Planted {
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AckBeforeCommit,
         Self::AnswerBeforeCommit,
         Self::NoDedup,
         Self::MissingFencing,
+        Self::PartitionNotGivenUp,
         Self::StaleCache,
         Self::UnknownAsFailure,
         Self::UnknownAsSuccess,
@@ -53,6 +56,7 @@ impl Planted {
             Self::AnswerBeforeCommit => "answer-before-commit",
             Self::NoDedup => "no-dedup",
             Self::MissingFencing => "missing-fencing",
+            Self::PartitionNotGivenUp => "partition-not-given-up",
             Self::StaleCache => "stale-cache",
             Self::UnknownAsFailure => "unknown-as-failure",
             Self::UnknownAsSuccess => "unknown-as-success",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use nsl_commands::intake::Refused;
 use nsl_commands::ports::{Delivery, Outbox};
+use nsl_schemas::errors;
 use nsl_schemas::result::{Answer, CommandResult};
 use nsl_schemas::token::Tenant;
 
@@ -11,6 +12,9 @@ use crate::ledger::Request;
 use crate::life::{Life, Tenure};
 use crate::planted::Planted;
 use crate::world::World;
+
+/// Refusals that time and other commands do not change.
+const FINAL: [&str; 2] = [errors::COMMAND_EXPIRED.code, errors::PAYLOAD_INVALID.code];
 
 /// To clients.
 pub(crate) struct SimulatedOutbox {
@@ -45,6 +49,9 @@ impl Outbox for SimulatedOutbox {
             *world.trace().observed.entry("refusals of a lost lease").or_default() += 1;
         } else if is_recorded {
             world.violated(format_args!("command {id} is recorded and was refused: {code}"));
+        }
+        if is_owner && FINAL.contains(&code) {
+            world.ledger().refused_for_good.insert(request);
         }
         world.ledger().refusals.entry(request).or_default().insert(code);
         if !world.fault("answer lost", world.mix.answer_lost) {
@@ -89,6 +96,13 @@ impl Delivery for SimulatedDelivery {
 
     fn is_held(&self) -> bool {
         self.tenure.is_held()
+    }
+
+    fn give_up_partition(&self) {
+        self.world.note(format_args!("{} gives up partition {}", self.life.name, self.partition));
+        if !self.world.has(Planted::PartitionNotGivenUp) {
+            self.tenure.lose();
+        }
     }
 
     async fn acknowledge(&self) -> Result<(), async_nats::Error> {

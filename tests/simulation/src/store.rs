@@ -6,6 +6,7 @@ use nsl_event_store::{
     Appended, CommandAppend, Fence, HashedEvent, Receipt, RecordedEvent, Refusal, StaleStream, command_hash,
     content_hash,
 };
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::clock;
@@ -19,6 +20,8 @@ pub(crate) struct Store {
     streams: BTreeMap<(String, String), u64>,
     leases: BTreeMap<u16, Lease>,
     next_position: u64,
+    /// Nobody reaches it before.
+    away_until: Instant,
 }
 
 #[derive(Default)]
@@ -37,7 +40,16 @@ impl Store {
             streams: BTreeMap::new(),
             leases: BTreeMap::new(),
             next_position: 1,
+            away_until: Instant::now(),
         }
+    }
+
+    pub(crate) fn leave_until(&mut self, until: Instant) {
+        self.away_until = self.away_until.max(until);
+    }
+
+    pub(crate) fn is_away(&self) -> bool {
+        Instant::now() < self.away_until
     }
 
     pub(crate) fn head(&self) -> u64 {

@@ -127,6 +127,11 @@ impl Committer {
                     waiting.answer(Err(AppendError::Unavailable { source: Arc::clone(&source) }));
                 }
             }
+            Err(AppendError::ReadOnly { source }) => {
+                for waiting in batch {
+                    waiting.answer(Err(AppendError::ReadOnly { source: Arc::clone(&source) }));
+                }
+            }
             Err(AppendError::UnknownOutcome { source }) => {
                 for waiting in batch {
                     waiting.answer(Err(AppendError::UnknownOutcome { source: Arc::clone(&source) }));

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::{DATABASE, PostgresEndpoint, USER};
 use crate::cancellation::Hooks;
@@ -28,6 +29,18 @@ pub enum Error {
     /// initdb or the creation of the database failed.
     #[error("cannot create the Postgres cluster")]
     Initialise(#[from] command::Error),
+    /// The primary could not be copied.
+    #[error("cannot copy the Postgres primary on port {port}")]
+    Copy {
+        /// Where it listens.
+        port: u16,
+        /// Why.
+        #[source]
+        source: command::Error,
+    },
+    /// The standby did not become a primary.
+    #[error("cannot promote the Postgres standby")]
+    Promote(#[source] command::Error),
     /// The account to run it as is missing.
     #[error(transparent)]
     User(#[from] user::Error),
@@ -88,10 +101,9 @@ impl Cluster {
         remove(&staged)?;
         let password_file = self.folder.join("password");
         write_private(&password_file, password.as_bytes())?;
-        make_directory(&self.sockets(), 0o700)?;
+        self.make_sockets()?;
         if let Some(user) = &self.user {
             user.own(&password_file)?;
-            user.own(&self.sockets())?;
         }
         let created = self.create_in(&staged, binaries, &password_file);
         remove(&password_file)?;
@@ -101,15 +113,69 @@ impl Cluster {
         Ok(())
     }
 
-    /// Lets the services' roles log in with their passwords, making those that are missing. At every start: the cluster
-    /// may be older than a role.
-    pub(crate) fn give_roles(&self, binaries: &Path, endpoint: &PostgresEndpoint) -> Result<(), Error> {
-        let mut psql = command::prepare(&binaries.join("psql"), self.user(), &self.folder);
-        psql.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-"])
-            .args(["--host=127.0.0.1", "--username", USER, "--dbname", DATABASE])
+    /// Copies a running primary and makes the copy its standby, unless there is data already.
+    pub(crate) fn copy(
+        &self,
+        binaries: &Path,
+        primary: &PostgresEndpoint,
+        hooks: &Hooks,
+    ) -> Result<(), Error> {
+        if self.major()?.is_some() {
+            return Ok(());
+        }
+        hooks.report("copying the Postgres primary");
+        let staged = self.folder.join("data.new");
+        remove(&staged)?;
+        self.make_sockets()?;
+        let mut copy = self.client("pg_basebackup", binaries, primary);
+        // The recovery configuration names the primary, so that the copy follows it from its first start on.
+        copy.args(["--wal-method=stream", "--checkpoint=fast", "--write-recovery-conf", "--pgdata"])
+            .arg(&staged);
+        let failed = |source| Error::Copy { port: primary.port, source };
+        command::run(copy, "").map_err(failed)?;
+        let data = self.data();
+        std::fs::rename(&staged, &data).map_err(private_file::io_error("move into place", &data))?;
+        Ok(())
+    }
+
+    /// Makes a running standby a primary; it is one when this returns.
+    pub(crate) fn promote(&self, binaries: &Path, endpoint: &PostgresEndpoint) -> Result<(), Error> {
+        // A standby that is none in time is a false, which cannot be divided by.
+        const PROMOTE: &str = "SELECT 1 / pg_promote()::integer;";
+        command::run(self.psql(binaries, endpoint), PROMOTE).map_err(Error::Promote)?;
+        Ok(())
+    }
+
+    fn make_sockets(&self) -> Result<(), Error> {
+        make_directory(&self.sockets(), 0o700)?;
+        if let Some(user) = &self.user {
+            user.own(&self.sockets())?;
+        }
+        Ok(())
+    }
+
+    /// A program that connects as the owner of the database.
+    fn client(&self, program: &str, binaries: &Path, endpoint: &PostgresEndpoint) -> Command {
+        let mut client = command::prepare(&binaries.join(program), self.user(), &self.folder);
+        client
+            .args(["--host=127.0.0.1", "--username", USER, "--no-password"])
             .arg(format!("--port={}", endpoint.port))
             // Not in an argument, which every process of the machine can read.
             .env("PGPASSWORD", &endpoint.password);
+        client
+    }
+
+    fn psql(&self, binaries: &Path, endpoint: &PostgresEndpoint) -> Command {
+        let mut psql = self.client("psql", binaries, endpoint);
+        psql.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-", "--dbname", DATABASE]);
+        psql
+    }
+
+    /// Lets the services' roles log in with their passwords, making those that are missing. At every start: the cluster
+    /// may be older than a role.
+    pub(crate) fn give_roles(&self, binaries: &Path, endpoint: &PostgresEndpoint) -> Result<(), Error> {
+        let mut psql = self.psql(binaries, endpoint);
+        psql.arg("--single-transaction");
         command::run(psql, &role_statements(endpoint))?;
         Ok(())
     }

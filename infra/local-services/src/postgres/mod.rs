@@ -17,6 +17,8 @@ use crate::process::{self, Specification, StopSignal};
 /// Superuser and owner of the database; runs the migrations, and nothing else of ours logs in as it.
 const USER: &str = "nsl";
 const DATABASE: &str = "nsl";
+/// Its name among a site's processes.
+pub(crate) const PROCESS: &str = "postgres";
 /// Services' pools and parallel tests together; the default of 100 is too few for a whole test run.
 const CONNECTIONS_MAX: u16 = 300;
 /// After the death of an opener, the kernel and init need a moment to clear its server away.
@@ -70,7 +72,7 @@ pub(crate) fn specification(cluster: &Cluster, binaries: &Path, port: u16) -> Sp
     }
     let port_argument = port.to_string().into();
     Specification {
-        name: "postgres".into(),
+        name: PROCESS.into(),
         program: binaries.join("postgres"),
         arguments,
         environment: Vec::new(),

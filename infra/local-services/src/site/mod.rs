@@ -140,11 +140,7 @@ impl Site {
         if let Some(endpoint) = self.endpoints.postgres.clone() {
             return Ok(endpoint);
         }
-        // Before the cluster: the installation may bring the account that is to own it.
-        postgres::find_or_install(None, &self.hooks)?;
-        let cluster = Cluster::locate(&self.directory)?;
-        let installation = postgres::find_or_install(cluster.major()?, &self.hooks)?;
-        let binaries = installation.program.parent().unwrap_or(Path::new("/")).to_owned();
+        let (cluster, binaries) = self.locate_postgres()?;
         let password = self.secret("postgres-password")?;
         cluster.initialise(&binaries, &password, &self.hooks)?;
 
@@ -152,18 +148,57 @@ impl Site {
             postgres::ROLES.map(|role| Ok((role, self.secret(&format!("postgres-{role}-password"))?)));
         let roles = roles.into_iter().collect::<Result<_, Error>>()?;
         let endpoint = PostgresEndpoint::new(self.port("postgres")?, password, roles);
-        let specification = postgres::specification(&cluster, &binaries, endpoint.port);
+        self.run_postgres(&cluster, &binaries, &endpoint)?;
+        cluster.give_roles(&binaries, &endpoint)?;
+        self.endpoints.postgres = Some(endpoint.clone());
+        Ok(endpoint)
+    }
+
+    /// Starts Postgres as a standby of another site's, with the passwords of that one, and returns where it listens; its
+    /// first start copies the primary.
+    pub fn start_postgres_standby(&mut self, primary: &PostgresEndpoint) -> Result<PostgresEndpoint, Error> {
+        let (cluster, binaries) = self.locate_postgres()?;
+        cluster.copy(&binaries, primary, &self.hooks)?;
+        let endpoint = PostgresEndpoint { port: self.port("postgres")?, ..primary.clone() };
+        self.run_postgres(&cluster, &binaries, &endpoint)?;
+        self.endpoints.postgres = Some(endpoint.clone());
+        Ok(endpoint)
+    }
+
+    /// Makes this site's standby a primary; it takes writes when this returns.
+    pub fn promote_postgres(&mut self) -> Result<(), Error> {
+        let Some(endpoint) = &self.endpoints.postgres else {
+            return Err(Error::UnknownProcess { name: postgres::PROCESS.to_owned() });
+        };
+        let endpoint = endpoint.clone();
+        let (cluster, binaries) = self.locate_postgres()?;
+        Ok(cluster.promote(&binaries, &endpoint)?)
+    }
+
+    /// The cluster of this site and the programs for it.
+    fn locate_postgres(&self) -> Result<(Cluster, PathBuf), Error> {
+        // Before the cluster: the installation may bring the account that is to own it.
+        postgres::find_or_install(None, &self.hooks)?;
+        let cluster = Cluster::locate(&self.directory)?;
+        let installation = postgres::find_or_install(cluster.major()?, &self.hooks)?;
+        Ok((cluster, installation.program.parent().unwrap_or(Path::new("/")).to_owned()))
+    }
+
+    fn run_postgres(
+        &mut self,
+        cluster: &Cluster,
+        binaries: &Path,
+        endpoint: &PostgresEndpoint,
+    ) -> Result<(), Error> {
+        let specification = postgres::specification(cluster, binaries, endpoint.port);
         let deadline = Instant::now() + postgres::PREDECESSOR_TIMEOUT;
         loop {
             match self.start_as(specification.clone(), cluster.user().cloned()) {
                 Err(Error::Process(error))
                     if postgres::is_predecessor_vanishing(&error) && Instant::now() < deadline => {}
-                result => break result?,
+                result => break result,
             }
         }
-        cluster.give_roles(&binaries, &endpoint)?;
-        self.endpoints.postgres = Some(endpoint.clone());
-        Ok(endpoint)
     }
 
     /// Starts nats-server and returns where it listens.

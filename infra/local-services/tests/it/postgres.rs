@@ -77,6 +77,28 @@ fn committed_rows_survive_kill_9_and_a_restart_at_once() {
 }
 
 #[test]
+fn a_standby_follows_its_primary_refuses_writes_and_takes_them_once_promoted() {
+    let mut primary = Site::temporary(&[Part::Postgres]).unwrap();
+    let from = endpoint(&primary);
+    psql(&from.url(), "CREATE TABLE kept AS SELECT 42 AS answer").unwrap();
+    let mut standby = Site::temporary(&[]).unwrap();
+    let to = standby.start_postgres_standby(&from).unwrap();
+    assert_eq!((&to.password, &to.roles), (&from.password, &from.roles));
+    // A commit returns when the standby has it.
+    psql(&from.url(), "ALTER SYSTEM SET synchronous_standby_names = '*'").unwrap();
+    psql(&from.url(), "SELECT pg_reload_conf()").unwrap();
+    while psql(&from.url(), "SELECT sync_state FROM pg_stat_replication").unwrap() != "sync" {}
+    psql(&from.url(), "SET synchronous_commit = remote_apply; UPDATE kept SET answer = 43").unwrap();
+    assert_eq!(psql(&to.url(), "SELECT answer FROM kept").unwrap(), "43");
+    assert!(psql(&to.url(), "UPDATE kept SET answer = 44").unwrap_err().contains("read-only"));
+
+    primary.kill9("postgres").unwrap();
+    standby.promote_postgres().unwrap();
+    psql(&to.url(), "UPDATE kept SET answer = answer + 1").unwrap();
+    assert_eq!(psql(&to.url(), "SELECT answer FROM kept").unwrap(), "44");
+}
+
+#[test]
 fn paused_server_answers_only_after_it_is_resumed() {
     let site = Site::temporary(&[Part::Postgres]).unwrap();
     let url = endpoint(&site).url();
