@@ -66,7 +66,7 @@ impl Recoveries {
 struct Standby {
     site: Site,
     endpoint: PostgresEndpoint,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Standby {
@@ -81,7 +81,7 @@ impl Standby {
             (site, endpoint)
         });
         let (site, endpoint) = started.await.unwrap();
-        Self { site, endpoint, _folder: folder }
+        Self { site, endpoint, folder }
     }
 
     /// Takes over.

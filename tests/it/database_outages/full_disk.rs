@@ -94,7 +94,11 @@ async fn nothing_is_acknowledged_that_a_full_disk_did_not_take_and_work_goes_on_
     recoveries.print("full disks");
     check_stream(&system, &system.database()).await;
     system.check_read_models();
-    drop(server);
+    // A folder with a mounted disk in it cannot be removed, and a disk with a running server on it cannot be unmounted.
+    let Standby { site, folder, endpoint: _ } = server;
+    drop(site);
+    drop((data, log));
+    folder.close().unwrap();
 }
 
 /// How often the server found no room.
