@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use nsl_schemas::authority::{Build, GenesisManifest, Signed};
+use nsl_schemas::authority::{GenesisManifest, Signed};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::genesis;
-use nsl_verify::attestation::{self, Expectation, TrustRoot};
+use nsl_verify::attestation::{self, TrustRoot};
 
 /// Why there is no manifest to obey.
 #[derive(Debug, thiserror::Error)]
@@ -75,11 +75,6 @@ impl Genesis {
     /// Where attestation documents must come from.
     pub(crate) fn root(&self) -> &TrustRoot {
         &self.root
-    }
-
-    /// What it demands of a worker.
-    pub(crate) fn expectation(&self) -> Expectation {
-        Expectation::of_manifest(self.manifest.builds.iter().map(Build::measurements), self.sha256.0)
     }
 }
 

@@ -5,7 +5,7 @@
 //! that was committed may be worked on late, after an outage. Lateness cannot be abused: the grant must be in force now,
 //! a transfer's own bound is `valid_until_block`, and a policy change names the policy that it ends.
 
-use nsl_schemas::authority::Signed;
+use nsl_schemas::authority::{Operators, Signed};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::Command;
 use nsl_schemas::command::wallet::{RequestTransfer, WalletCommand};
@@ -18,7 +18,6 @@ use nsl_schemas::policy::{Policy, PolicyChange};
 use nsl_schemas::token::{AggregateId, Tenant};
 use uuid::Uuid;
 
-use crate::genesis::Genesis;
 use crate::refusal::Refusal;
 
 /// Whose wallet the job is about, and by which command.
@@ -61,7 +60,7 @@ pub(crate) struct JudgedJob {
 }
 
 /// Judges a job at `now_ms`, the NSM's time.
-pub(crate) fn judge(job: &EnclaveJob, genesis: &Genesis, now_ms: u64) -> Result<JudgedJob, Refusal> {
+pub(crate) fn judge(job: &EnclaveJob, operators: &Operators, now_ms: u64) -> Result<JudgedJob, Refusal> {
     let envelope = &job.command.envelope;
     let subject = job.command.verify().map_err(|error| match error {
         envelope::Error::PayloadHash | envelope::Error::Signature => denied(error.to_string()),
@@ -71,7 +70,7 @@ pub(crate) fn judge(job: &EnclaveJob, genesis: &Genesis, now_ms: u64) -> Result<
         return Err(invalid("the command was issued in the future"));
     }
     job.authority
-        .authorises(genesis.manifest(), envelope.issuer, &subject, now_ms)
+        .authorises(operators, envelope.issuer, &subject, now_ms)
         .map_err(|error| denied(error.to_string()))?;
     if job.job_id != ids::job_id(ids::event_id(envelope.command_id, 0)) {
         return Err(invalid("the job id is not that of the command's job"));
@@ -87,7 +86,7 @@ pub(crate) fn judge(job: &EnclaveJob, genesis: &Genesis, now_ms: u64) -> Result<
         invalid(format!("{} {} does not ask for {kind}", subject.aggregate, subject.verb))
     })?;
     let subject = Subject {
-        genesis_sha256: genesis.sha256(),
+        genesis_sha256: operators.genesis_sha256(),
         tenant: subject.tenant,
         wallet: subject.id,
         command_id: envelope.command_id,

@@ -1,7 +1,8 @@
 //! Every link of a job, broken one at a time.
 
 use nsl_schemas::authority::{
-    Build, GenesisManifest, GrantChain, IssuerGrant, Quorum, Scope, SealingProvider, Signed, TenantRoot,
+    Build, GenesisManifest, GrantChain, GrantRevocation, IssuerGrant, Operators, Quorum, Scope,
+    SealingProvider, Signed, TenantRoot,
 };
 use nsl_schemas::bytes::{Base64, Pcr};
 use nsl_schemas::canonical;
@@ -22,7 +23,7 @@ fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(&[seed; 32])
 }
 
-fn genesis() -> Genesis {
+fn genesis() -> Operators {
     let manifest = GenesisManifest {
         log_origin: "test".into(),
         quorum: Quorum { threshold: 1, keys: vec![key(1).public()] },
@@ -31,13 +32,19 @@ fn genesis() -> Genesis {
         sealing_provider: SealingProvider::Development,
         created_at_ms: 1,
     };
-    Genesis::obey(Signed::sign(manifest, &[&key(1)])).unwrap()
+    Operators::of_genesis(&manifest)
 }
 
 /// A chain from the genesis quorum (key 1) over the tenant's root (key 2) to the issuer (key 3).
 fn chain(change: impl FnOnce(&mut IssuerGrant)) -> GrantChain {
-    let (genesis_sha256, tenant) = (genesis().sha256(), Tenant::parse("acme").unwrap());
-    let root = TenantRoot { genesis_sha256, tenant: tenant.clone(), key: key(2).public(), issued_at_ms: 1 };
+    let (genesis_sha256, tenant) = (genesis().genesis_sha256(), Tenant::parse("acme").unwrap());
+    let root = TenantRoot {
+        genesis_sha256,
+        tenant: tenant.clone(),
+        key: key(2).public(),
+        issued_at_ms: 1,
+        epoch: 0,
+    };
     let any = || "*".to_owned();
     let mut grant = IssuerGrant {
         genesis_sha256,
@@ -49,7 +56,8 @@ fn chain(change: impl FnOnce(&mut IssuerGrant)) -> GrantChain {
         expires_at_ms: NOW_MS + 1,
     };
     change(&mut grant);
-    GrantChain { root: Signed::sign(root, &[&key(1)]), grant: Signed::sign(grant, &[&key(2)]) }
+    let (root, grant) = (Signed::sign(root, &[&key(1)]), Signed::sign(grant, &[&key(2)]));
+    GrantChain { root, grant, revocation: None }
 }
 
 fn policy() -> Policy {
@@ -192,4 +200,18 @@ fn each_broken_link_is_refused_with_its_code() {
         let refusal = judge(&job, &genesis(), NOW_MS).unwrap_err();
         assert_eq!(refusal.code.code, code, "{name}: {refusal}");
     }
+}
+
+#[test]
+fn a_job_whose_grant_was_taken_back_is_refused() {
+    let statement = GrantRevocation {
+        genesis_sha256: genesis().genesis_sha256(),
+        key: key(3).public(),
+        revoked_at_ms: 0,
+        tenant: Tenant::parse("acme").unwrap(),
+    };
+    let mut job = good();
+    job.authority.revocation = Some(Signed::sign(statement, &[&key(2)]));
+    let refusal = judge(&job, &genesis(), NOW_MS).unwrap_err();
+    assert_eq!(refusal.code, errors::WORKER_AUTHORITY_DENIED);
 }

@@ -5,6 +5,8 @@ mod jobs;
 #[cfg(test)]
 mod mutations;
 #[cfg(test)]
+mod operators;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod site;

@@ -1,6 +1,7 @@
 //! Every way in which a command can succeed. The variant's name is the `reason` that scripts read: renaming one breaks
 //! them.
 
+mod authority;
 mod human;
 
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::contexts::Context;
+
+pub(crate) use self::authority::{OperatorsShown, StatementShown};
 
 /// How a command ended well.
 #[derive(Debug, Serialize)]
@@ -46,13 +49,24 @@ pub(crate) enum Outcome {
         sha256: Sha256,
         manifest: Signed<GenesisManifest>,
     },
-    RootRegistered {
+    AuthorityShown(OperatorsShown),
+    WorkerAttested {
         key: PublicKey,
-        command: Recorded,
+        build: String,
+        module_id: String,
+        attested_at_ms: u64,
     },
-    IssuerGranted {
+    StatementWritten {
+        file: PathBuf,
+        statement: StatementShown,
+    },
+    StatementSigned {
+        file: PathBuf,
         key: PublicKey,
-        label: String,
+        statement: StatementShown,
+    },
+    StatementRecorded {
+        statement: StatementShown,
         command: Recorded,
     },
     WalletCreated(CheckedWallet),
