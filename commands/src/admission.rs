@@ -34,7 +34,7 @@ impl Admission {
     fn authorise(&self, incoming: &Incoming, directory: &Directory, now_ms: u64) -> Result<(), Refused> {
         let subject = &incoming.subject;
         if subject.aggregate.as_str() == Authority::TYPE {
-            return self.check_statement(incoming, directory);
+            return Self::check_statement(incoming, directory);
         }
         if directory.is_authorised(&incoming.signed.envelope.issuer, subject, now_ms) {
             Ok(())
@@ -44,7 +44,7 @@ impl Admission {
     }
 
     /// Statements of authority prove themselves, so whoever delivers one needs no grant.
-    fn check_statement(&self, incoming: &Incoming, directory: &Directory) -> Result<(), Refused> {
+    fn check_statement(incoming: &Incoming, directory: &Directory) -> Result<(), Refused> {
         let operators = directory.operators();
         let root = directory.root_key(&incoming.subject.tenant);
         let root = root.map(|key| Quorum { threshold: 1, keys: vec![key] });

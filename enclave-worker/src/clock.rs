@@ -67,7 +67,7 @@ impl NsmClock {
         measurements: [Pcr; 3],
     ) -> Result<Self, Error> {
         let expectation = Expectation::of_manifest([measurements], genesis.sha256().0);
-        let root = genesis.root().clone();
+        let root = *genesis.root();
         let nsm_ms = document_time_ms(&nsm, &expectation, &root).await?;
         let anchor = Mutex::new(Anchor { nsm_ms, at: Instant::now() });
         Ok(Self { nsm, expectation, root, anchor })

@@ -132,6 +132,7 @@ impl Error {
             | Self::Content { .. }
             | Self::NoHome { .. }
             | Self::Randomness
+            | Self::Attestation(attestation::Error::Randomness)
             | Self::Output(_) => pages::FILE_UNUSABLE.code,
             Self::PayloadTooLarge { .. } => errors::PAYLOAD_TOO_LARGE.code,
             Self::Seed { .. } => pages::SEED_INVALID.code,
@@ -141,17 +142,15 @@ impl Error {
             Self::Authority(error) => code_of_authority(error),
             Self::Statement(_) => errors::STATEMENT_INVALID.code,
             Self::Operators(error) => code_of_operators(error),
-            Self::Attestation(attestation::Error::Query(error)) => code_of_query(error),
-            Self::Attestation(attestation::Error::Randomness) => pages::FILE_UNUSABLE.code,
             Self::Attestation(attestation::Error::TrustRoot(_)) => pages::GENESIS_INVALID.code,
-            Self::Attestation(_) => errors::ATTESTATION_INVALID.code,
             Self::Connect(ConnectError::Denied { .. }) => pages::CONNECTION_DENIED.code,
             Self::Connect(_) | Self::Prices(prices::Error::Unavailable(_) | prices::Error::Latest(_)) => {
                 pages::CONNECTION_FAILED.code
             }
             Self::Prepare(error) => code_of_prepare(error),
             Self::Send(error) => code_of_send(error),
-            Self::Query(error) => code_of_query(error),
+            Self::Query(error) | Self::Attestation(attestation::Error::Query(error)) => code_of_query(error),
+            Self::Attestation(_) => errors::ATTESTATION_INVALID.code,
             Self::Events(error) => code_of_events(error),
             Self::Prices(_) => pages::ANSWER_INVALID.code,
             Self::Wallet(error) => code_of_wallet(error),

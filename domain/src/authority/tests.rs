@@ -242,8 +242,7 @@ fn a_revocation_ends_what_began_by_then_and_nothing_brings_it_back() {
 fn a_revocation_is_rejected_by_the_first_rule_that_says_no() {
     let granted = || and(rooted(), grants(IssuerGrant { not_before_ms: 5, ..grant() }, &[ROOT]));
     let revoked = || and(granted(), revoke(revocation(10), &[ROOT]));
-    type Wrong = fn(&mut GrantRevocation);
-    let cases: [(Authority, Wrong, &[u8], ErrorCode); 7] = [
+    let cases: [(Authority, Alter<GrantRevocation>, &[u8], ErrorCode); 7] = [
         (Authority::default(), |_| {}, &[ROOT], errors::ROOT_MISSING),
         (granted(), |s| s.genesis_sha256 = Sha256([0; 32]), &[ROOT], errors::STATEMENT_INVALID),
         (granted(), |s| s.tenant = Tenant::system(), &[ROOT], errors::STATEMENT_INVALID),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ pub(crate) struct Gatekeeper {
     client: Client,
     root: TrustRoot,
     followed: Followed,
+    /// Whether the last look at the operators' acts failed.
+    is_cut_off: AtomicBool,
     timeout: Duration,
     /// The key last registered for each endpoint: a connection that only broke needs no second registration.
     registered: Mutex<BTreeMap<Endpoint, PublicKey>>,
@@ -75,7 +78,15 @@ impl Gatekeeper {
     pub(crate) fn new(client: Client, demands: Demands, timeout: Duration) -> Self {
         let Demands { root, operators } = demands;
         let followed = Followed::new(client.clone(), operators);
-        Self { client, root, followed, timeout, registered: Mutex::default(), admitted: Mutex::default() }
+        Self {
+            client,
+            root,
+            followed,
+            is_cut_off: AtomicBool::new(false),
+            timeout,
+            registered: Mutex::default(),
+            admitted: Mutex::default(),
+        }
     }
 
     /// Follows the operators until `stop`, and shows the admitted workers what they decide.
@@ -96,10 +107,14 @@ impl Gatekeeper {
         }
     }
 
-    /// Goes on with what is known when the service does not tell: newer acts only narrow what is old, or wait.
+    /// Goes on with what is known when the service does not tell, and says so once: the log judges by newer acts anyway.
     async fn refresh(&self) {
-        if let Err(error) = self.followed.refresh().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "operators cannot be followed");
+        match self.followed.refresh().await {
+            Ok(()) => self.is_cut_off.store(false, Ordering::Relaxed),
+            Err(error) if !self.is_cut_off.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "operators cannot be followed");
+            }
+            Err(_) => {}
         }
     }
 

@@ -130,7 +130,7 @@ fn each_broken_link_is_refused_with_its_code() {
         job
     };
     let future = NOW_MS + CLOCK_SKEW_MS_MAX + 1;
-    let cases = [
+    let cases = vec![
         ("payload altered", DENIED, changed(&|job| job.command.payload.push(' '))),
         ("signature altered", DENIED, changed(&|job| job.command.envelope.signature.0[0] ^= 1)),
         ("other issuer", DENIED, changed(&|job| job.command.envelope.issuer = key(4).public())),

@@ -63,11 +63,13 @@ fn acts_of_the_quorum_allow_and_revoke() {
     assert_eq!(operators.sequence(), 3);
 }
 
+/// Makes one thing wrong in an act.
+type Alter = fn(&mut OperatorStatement);
+
 #[test]
 fn an_act_counts_only_where_it_stands() {
     let operators = begun();
     let allow = OperatorAct::AllowBuild { build: build(50) };
-    type Alter = fn(&mut OperatorStatement);
     let cases: [(Alter, &[u8], ActError); 7] = [
         (|s| s.genesis_sha256 = Sha256([9; 32]), &[1, 2], ActError::OtherGenesis),
         (|s| s.epoch = 1, &[1, 2], ActError::Epoch { expected: 0, found: 1 }),
