@@ -24,14 +24,14 @@ impl Admission {
 
     /// The typed command, or the first no.
     pub fn judge(&self, incoming: &Incoming, directory: &Directory, now_ms: u64) -> Result<Command, Refused> {
-        self.authorise(incoming, directory, now_ms)?;
+        Self::authorise(incoming, directory, now_ms)?;
         incoming.check_times(now_ms)?;
         self.check_limits(incoming)?;
         incoming.command()
     }
 
     /// Nothing is recorded before this: not even a rejection, or anyone could fill the log.
-    fn authorise(&self, incoming: &Incoming, directory: &Directory, now_ms: u64) -> Result<(), Refused> {
+    fn authorise(incoming: &Incoming, directory: &Directory, now_ms: u64) -> Result<(), Refused> {
         let subject = &incoming.subject;
         if subject.aggregate.as_str() == Authority::TYPE {
             return Self::check_statement(incoming, directory);
