@@ -1,6 +1,8 @@
-//! The chain of authority (D8): genesis manifest → tenant roots → issuer grants.
+//! The chain of authority (D8): genesis manifest → operators' acts → tenant roots → issuer grants.
 //!
 //! Every link is a statement with its signatures; whoever holds the manifest can check the rest.
+
+mod operators;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +13,15 @@ use crate::nkey::{PublicKey, SigningKey};
 use crate::subject::CommandSubject;
 use crate::token::Tenant;
 
+pub use operators::{ACTS_MAX, ActError, OPERATOR_ACT_TAG, OperatorAct, OperatorStatement, Operators};
+
 /// Most keys in a quorum: more signers than this belong into a tree of quorums.
 pub const QUORUM_KEYS_MAX: usize = 16;
+/// Most signatures of a statement that are looked at: a new quorum signs its beginning beside the old one.
+pub const SIGNATURES_MAX: usize = 2 * QUORUM_KEYS_MAX;
 /// Most scopes in one grant.
 pub const SCOPES_MAX: usize = 32;
-/// Most measured builds in a manifest.
+/// Most measured builds that are allowed at a time.
 pub const BUILDS_MAX: usize = 32;
 
 /// `threshold` of `keys` must sign.
@@ -43,7 +49,7 @@ impl Quorum {
     pub fn is_met(&self, message: &[u8], signatures: &[KeySignature]) -> bool {
         let signers: std::collections::BTreeSet<_> = signatures
             .iter()
-            .take(QUORUM_KEYS_MAX)
+            .take(SIGNATURES_MAX)
             .filter(|one| self.keys.contains(&one.key) && one.key.verifies(message, &one.signature.0))
             .map(|one| one.key)
             .collect();
@@ -159,10 +165,15 @@ impl Statement for GenesisManifest {
 }
 
 /// The quorum names a tenant's root key.
+///
+/// `epoch` counts the quorums of the log from 0, the manifest's; statements from before there were others lack it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TenantRoot {
+    /// Which quorum signs.
+    #[serde(default, skip_serializing_if = "is_first_epoch")]
+    pub epoch: u32,
     /// The log it is for.
     pub genesis_sha256: Sha256,
     /// Whose root.
@@ -172,6 +183,11 @@ pub struct TenantRoot {
     /// Unix ms.
     #[serde(deserialize_with = "crate::number::below_2_pow_53")]
     pub issued_at_ms: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_first_epoch(epoch: &u32) -> bool {
+    *epoch == 0
 }
 
 impl Statement for TenantRoot {
@@ -243,6 +259,33 @@ impl IssuerGrant {
     }
 }
 
+/// A tenant root takes back what it let a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct GrantRevocation {
+    /// The log it is for.
+    pub genesis_sha256: Sha256,
+    /// Whose grants end.
+    pub key: PublicKey,
+    /// Every grant of the key that begins by then has ended, whether it is recorded or not. Unix ms.
+    #[serde(deserialize_with = "crate::number::below_2_pow_53")]
+    pub revoked_at_ms: u64,
+    /// The tenant that granted.
+    pub tenant: Tenant,
+}
+
+impl Statement for GrantRevocation {
+    const TAG: &'static str = "nsl-grant-revocation-v1";
+}
+
+impl GrantRevocation {
+    /// Whether it ends `grant`.
+    pub fn ends(&self, grant: &IssuerGrant) -> bool {
+        self.key == grant.key && self.tenant == grant.tenant && grant.not_before_ms <= self.revoked_at_ms
+    }
+}
+
 /// The links from the manifest to an issuer, as every job carries them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -252,6 +295,9 @@ pub struct GrantChain {
     pub root: Signed<TenantRoot>,
     /// Tenant root → issuer.
     pub grant: Signed<IssuerGrant>,
+    /// That the root took it back, where it did: an honest host says so, and the job is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<Signed<GrantRevocation>>,
 }
 
 /// Why an issuer has no authority for a command. The order is the order of the checks.
@@ -260,8 +306,14 @@ pub enum ChainError {
     /// A statement for another log.
     #[error("statement is for another genesis manifest")]
     OtherGenesis,
+    /// The root is of a quorum that the operators' acts did not name yet.
+    #[error("tenant root is of a quorum that is not known here yet")]
+    EpochUnknown,
+    /// A later quorum voided it.
+    #[error("tenant root is of a quorum whose roots were voided")]
+    RootVoid,
     /// The root is not signed by the quorum.
-    #[error("tenant root is not signed by the genesis quorum")]
+    #[error("tenant root is not signed by the operators' quorum")]
     Root,
     /// The grant is not signed by the root.
     #[error("grant is not signed by the tenant root")]
@@ -272,6 +324,9 @@ pub enum ChainError {
     /// The grant does not cover the subject.
     #[error("grant does not cover this command")]
     Scope,
+    /// The root took the grant back.
+    #[error("grant was revoked")]
+    Revoked,
     /// Not yet or no longer in force.
     #[error("grant is not in force")]
     NotInForce,
@@ -281,28 +336,33 @@ impl GrantChain {
     /// Checks every link, and that the chain lets `issuer` issue `subject` at `now_ms`.
     pub fn authorises(
         &self,
-        genesis: &GenesisManifest,
+        operators: &Operators,
         issuer: PublicKey,
         subject: &CommandSubject,
         now_ms: u64,
     ) -> Result<(), ChainError> {
-        self.is_genuine(genesis)?;
+        self.is_genuine(operators)?;
         self.allows(issuer, subject, now_ms)
     }
 
-    /// Checks every link: what does not change while the chain is the same.
-    pub fn is_genuine(&self, genesis: &GenesisManifest) -> Result<(), ChainError> {
-        let genesis_sha256 = genesis.sha256();
+    /// Checks every link: what does not change while chain and operators are the same.
+    pub fn is_genuine(&self, operators: &Operators) -> Result<(), ChainError> {
         let (root, grant) = (&self.root.statement, &self.grant.statement);
-        if root.genesis_sha256 != genesis_sha256 || grant.genesis_sha256 != genesis_sha256 {
+        operators.check_root(&self.root)?;
+        let root_quorum = Quorum { threshold: 1, keys: vec![root.key] };
+        if grant.genesis_sha256 != root.genesis_sha256 {
             return Err(ChainError::OtherGenesis);
         }
-        if !self.root.is_signed_by(&genesis.quorum) {
-            return Err(ChainError::Root);
-        }
-        let root_quorum = Quorum { threshold: 1, keys: vec![root.key] };
         if root.tenant != grant.tenant || !self.grant.is_signed_by(&root_quorum) {
             return Err(ChainError::Grant);
+        }
+        let is_revoked = |revocation: &Signed<GrantRevocation>| {
+            revocation.statement.genesis_sha256 == root.genesis_sha256
+                && revocation.statement.ends(grant)
+                && revocation.is_signed_by(&root_quorum)
+        };
+        if self.revocation.as_ref().is_some_and(is_revoked) {
+            return Err(ChainError::Revoked);
         }
         Ok(())
     }
@@ -324,96 +384,4 @@ impl GrantChain {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct World {
-        genesis: GenesisManifest,
-        chain: GrantChain,
-        issuer: SigningKey,
-    }
-
-    fn world(tenant: &str, scope: (&str, &str, &str)) -> World {
-        let (quorum, root, issuer) = (
-            SigningKey::from_seed(&[1; 32]),
-            SigningKey::from_seed(&[2; 32]),
-            SigningKey::from_seed(&[3; 32]),
-        );
-        let genesis = GenesisManifest {
-            log_origin: "test".into(),
-            quorum: Quorum { threshold: 1, keys: vec![quorum.public()] },
-            attestation_root_sha256: Sha256([0; 32]),
-            builds: vec![],
-            sealing_provider: SealingProvider::Development,
-            created_at_ms: 1,
-        };
-        let genesis_sha256 = genesis.sha256();
-        let tenant = Tenant::parse(tenant).unwrap();
-        let root_statement =
-            TenantRoot { genesis_sha256, tenant: tenant.clone(), key: root.public(), issued_at_ms: 1 };
-        let scopes = vec![Scope { aggregate: scope.0.into(), id: scope.1.into(), verb: scope.2.into() }];
-        let grant = IssuerGrant {
-            genesis_sha256,
-            tenant,
-            key: issuer.public(),
-            label: "test".into(),
-            scopes,
-            not_before_ms: 10,
-            expires_at_ms: 20,
-        };
-        let chain = GrantChain {
-            root: Signed::sign(root_statement, &[&quorum]),
-            grant: Signed::sign(grant, &[&root]),
-        };
-        World { genesis, chain, issuer }
-    }
-
-    fn judge(world: &World, subject: &str, now_ms: u64) -> Result<(), ChainError> {
-        let subject = CommandSubject::parse(subject).unwrap();
-        world.chain.authorises(&world.genesis, world.issuer.public(), &subject, now_ms)
-    }
-
-    #[test]
-    fn a_grant_reaches_exactly_its_scope() {
-        let acme = world("acme", ("wallet", "main", "*"));
-        assert_eq!(judge(&acme, "nsl.v1.cmd.acme.wallet.main.create", 15), Ok(()));
-        assert_eq!(judge(&acme, "nsl.v1.cmd.acme.wallet.other.create", 15), Err(ChainError::Scope));
-        assert_eq!(judge(&acme, "nsl.v1.cmd.other.wallet.main.create", 15), Err(ChainError::Scope));
-        assert_eq!(judge(&acme, "nsl.v1.cmd.acme.wallet.main.record-outcome", 15), Err(ChainError::Scope));
-        assert_eq!(judge(&acme, "nsl.v1.cmd.acme.wallet.main.create", 9), Err(ChainError::NotInForce));
-        assert_eq!(judge(&acme, "nsl.v1.cmd.acme.wallet.main.create", 20), Err(ChainError::NotInForce));
-        let system = world("system", ("*", "*", "*"));
-        assert_eq!(judge(&system, "nsl.v1.cmd.acme.wallet.main.record-outcome", 15), Ok(()));
-        assert_eq!(judge(&system, "nsl.v1.cmd.acme.wallet.main.create", 15), Err(ChainError::Scope));
-    }
-
-    #[test]
-    fn a_broken_link_breaks_the_chain() {
-        let subject = "nsl.v1.cmd.acme.wallet.main.create";
-        let mut forged_root = world("acme", ("*", "*", "*"));
-        forged_root.chain.root.statement.issued_at_ms = 2;
-        assert_eq!(judge(&forged_root, subject, 15), Err(ChainError::Root));
-        let mut forged_grant = world("acme", ("*", "*", "*"));
-        forged_grant.chain.grant.statement.expires_at_ms = 30;
-        assert_eq!(judge(&forged_grant, subject, 15), Err(ChainError::Grant));
-        let mut other_log = world("acme", ("*", "*", "*"));
-        other_log.genesis.log_origin = "other".into();
-        assert_eq!(judge(&other_log, subject, 15), Err(ChainError::OtherGenesis));
-        let mut other_key = world("acme", ("*", "*", "*"));
-        other_key.issuer = SigningKey::from_seed(&[9; 32]);
-        assert_eq!(judge(&other_key, subject, 15), Err(ChainError::OtherKey));
-    }
-
-    #[test]
-    fn a_quorum_counts_each_key_once() {
-        let keys: Vec<_> = (1..=3).map(|seed| SigningKey::from_seed(&[seed; 32])).collect();
-        let quorum = Quorum { threshold: 2, keys: keys.iter().map(SigningKey::public).collect() };
-        let sign =
-            |key: &SigningKey| KeySignature { key: key.public(), signature: Base64(key.sign(b"m").to_vec()) };
-        assert!(quorum.is_met(b"m", &[sign(&keys[0]), sign(&keys[2])]));
-        assert!(!quorum.is_met(b"m", &[sign(&keys[0]), sign(&keys[0])]));
-        assert!(!quorum.is_met(b"m", &[sign(&keys[0]), sign(&SigningKey::from_seed(&[8; 32]))]));
-        assert!(!Quorum { threshold: 0, keys: quorum.keys.clone() }.is_met(b"m", &[]));
-        assert!(!Quorum { threshold: 1, keys: vec![keys[0].public(); 2] }.is_sound());
-    }
-}
+mod tests;

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::bytes::Sha256;
+use crate::bytes::{Base64, Sha256};
 use crate::command::wallet::RequestTransfer;
+use crate::nkey::PublicKey;
 use crate::number::{Amount, Datoshi, PriceE8, UnixMs};
 use crate::policy::Policy;
 use crate::token::{AggregateId, AggregateType, EventName, Pair, Tenant, Venue};
@@ -54,6 +55,10 @@ questions! {
     /// A page of the log. A tenant is answered with its own events; the tenant `system` is the operators' and is
     /// answered with everybody's.
     EVENTS = "events", EventsRequest => EventPage;
+    /// The operators' acts in their order; `after` is a sequence. Each is proven by its signatures and those before it.
+    OPERATOR_ACTS = "operator-acts", PageRequest => Page<crate::authority::Signed<crate::authority::OperatorStatement>>;
+    /// A worker's attestation document that carries the asker's challenge. The enclave's host answers.
+    ATTESTATION = "attestation", AttestationRequest => Attestation;
     /// How far the read models are; whatever the question holds is not looked at.
     PROJECTIONS = "projections", serde_json::Value => Page<ProjectionStatus>;
     /// Fees and last block for a transfer.
@@ -100,6 +105,31 @@ pub struct PageRequest {
     /// The `next` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+}
+
+/// Shortest challenge: nobody guesses it.
+pub const NONCE_BYTES_MIN: usize = 16;
+/// Longest challenge.
+pub const NONCE_BYTES_MAX: usize = 64;
+
+/// Challenges a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AttestationRequest {
+    /// [`NONCE_BYTES_MIN`] to [`NONCE_BYTES_MAX`] random bytes.
+    pub nonce: Base64,
+}
+
+/// What a worker proves of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Attestation {
+    /// A COSE_Sign1 attestation document with the challenge, the key as `public_key`, and PCR16 that commits to the manifest.
+    pub document: Base64,
+    /// The key that signs its outcomes.
+    pub key: PublicKey,
 }
 
 /// A page of rows.

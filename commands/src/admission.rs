@@ -1,10 +1,7 @@
 //! The steps between signature and decision that need no log: authorisation, expiry, limits, typed payload (D5's order).
 
-use std::sync::Arc;
-
 use cqrs_es::Aggregate as _;
 use nsl_domain::authority::Authority;
-use nsl_domain::decision::Genesis;
 use nsl_schemas::authority::Quorum;
 use nsl_schemas::command::Command;
 use nsl_schemas::command::authority::AuthorityCommand;
@@ -16,29 +13,28 @@ use crate::limits::Limits;
 
 /// Judges commands before they are decided.
 pub struct Admission {
-    genesis: Arc<Genesis>,
     limits: Limits,
 }
 
 impl Admission {
-    /// Admits what the manifest's authorities allow, within the limits.
-    pub fn new(genesis: Arc<Genesis>, limits: Limits) -> Self {
-        Self { genesis, limits }
+    /// Admits what the directory's authorities allow, within the limits.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits }
     }
 
     /// The typed command, or the first no.
     pub fn judge(&self, incoming: &Incoming, directory: &Directory, now_ms: u64) -> Result<Command, Refused> {
-        self.authorise(incoming, directory, now_ms)?;
+        Self::authorise(incoming, directory, now_ms)?;
         incoming.check_times(now_ms)?;
         self.check_limits(incoming)?;
         incoming.command()
     }
 
     /// Nothing is recorded before this: not even a rejection, or anyone could fill the log.
-    fn authorise(&self, incoming: &Incoming, directory: &Directory, now_ms: u64) -> Result<(), Refused> {
+    fn authorise(incoming: &Incoming, directory: &Directory, now_ms: u64) -> Result<(), Refused> {
         let subject = &incoming.subject;
         if subject.aggregate.as_str() == Authority::TYPE {
-            return self.check_statement(incoming, directory);
+            return Self::check_statement(incoming, directory);
         }
         if directory.is_authorised(&incoming.signed.envelope.issuer, subject, now_ms) {
             Ok(())
@@ -48,15 +44,24 @@ impl Admission {
     }
 
     /// Statements of authority prove themselves, so whoever delivers one needs no grant.
-    fn check_statement(&self, incoming: &Incoming, directory: &Directory) -> Result<(), Refused> {
+    fn check_statement(incoming: &Incoming, directory: &Directory) -> Result<(), Refused> {
+        let operators = directory.operators();
+        let root = directory.root_key(&incoming.subject.tenant);
+        let root = root.map(|key| Quorum { threshold: 1, keys: vec![key] });
+        let is_root_met = |is_signed: &dyn Fn(&Quorum) -> bool| root.as_ref().is_some_and(is_signed);
         let is_proven = match incoming.command()? {
-            Command::Authority(command) => match *command {
-                AuthorityCommand::RegisterRoot(command) => {
-                    command.root.is_signed_by(&self.genesis.manifest.quorum)
+            Command::Authority(command) => match &*command {
+                AuthorityCommand::RegisterRoot(command) => command.root.is_signed_by(operators.quorum()),
+                AuthorityCommand::Grant(command) => is_root_met(&|root| command.grant.is_signed_by(root)),
+                AuthorityCommand::Revoke(command) => {
+                    is_root_met(&|root| command.revocation.is_signed_by(root))
                 }
-                AuthorityCommand::Grant(command) => directory
-                    .root_key(&incoming.subject.tenant)
-                    .is_some_and(|key| command.grant.is_signed_by(&Quorum { threshold: 1, keys: vec![key] })),
+                AuthorityCommand::AllowBuild(_)
+                | AuthorityCommand::RevokeBuild(_)
+                | AuthorityCommand::RevokeWorker(_)
+                | AuthorityCommand::ReplaceQuorum(_) => {
+                    command.operator_act().is_some_and(|act| act.is_signed_by(operators.quorum()))
+                }
             },
             Command::PriceFeed(_) | Command::Wallet(_) | Command::Worker(_) => false,
         };

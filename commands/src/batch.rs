@@ -130,6 +130,7 @@ fn order(incoming: &Incoming, body: Command, known: &Known<'_>) -> Order<Command
         body,
         facts: Facts {
             genesis: Arc::clone(known.genesis),
+            operators: known.directory.operators(),
             worker_is_registered,
             signing_ms: known.signing_ms,
         },

@@ -1,14 +1,15 @@
-//! Who may issue commands and which workers are registered, folded from the log and kept in memory.
+//! Who may issue commands, which workers count, and what the operators decided: folded from the log, kept in memory.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use cqrs_es::Aggregate as _;
 use nsl_domain::authority::Authority;
 use nsl_domain::worker::Worker;
 use nsl_event_store::RecordedEvent;
-use nsl_schemas::authority::{GrantChain, SERVICE_VERBS};
+use nsl_schemas::authority::{GenesisManifest, GrantChain, Operators, SERVICE_VERBS};
+use nsl_schemas::bytes::Pcr;
 use nsl_schemas::event::DecodeError;
 use nsl_schemas::event::authority::AuthorityEvent;
 use nsl_schemas::event::worker::WorkerEvent;
@@ -40,17 +41,19 @@ pub enum Error {
 }
 
 /// The directory; shared by intake, processor and reactor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Directory {
     state: RwLock<State>,
     refreshes_paid_until: Mutex<Option<Instant>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     authorities: HashMap<Tenant, Authority>,
     authorities_position: u64,
-    workers: HashSet<PublicKey>,
+    operators: Arc<Operators>,
+    /// Each with the measured image that it was registered as.
+    workers: HashMap<PublicKey, Pcr>,
     workers_position: u64,
     followed: HashMap<&'static str, u64>,
 }
@@ -58,6 +61,19 @@ struct State {
 impl Directory {
     /// The aggregate types whose events belong here; each is followed for itself.
     pub const FOLLOWED: [&'static str; 2] = [Authority::TYPE, Worker::TYPE];
+
+    /// What holds before the log's second event.
+    pub fn of_genesis(manifest: &GenesisManifest) -> Self {
+        let state = State {
+            authorities: HashMap::new(),
+            authorities_position: 0,
+            operators: Arc::new(Operators::of_genesis(manifest)),
+            workers: HashMap::new(),
+            workers_position: 0,
+            followed: HashMap::new(),
+        };
+        Self { state: RwLock::new(state), refreshes_paid_until: Mutex::default() }
+    }
 
     /// The position up to which all events of the aggregate type are here.
     pub(crate) fn followed_to(&self, aggregate_type: &str) -> u64 {
@@ -94,12 +110,16 @@ impl Directory {
                 let parsed: AuthorityEvent = event.stored().decode().map_err(unreadable)?;
                 let (tenant, _) = subject::split_stream_id(&event.aggregate_id)
                     .map_err(|source| Error::Stream { position, source })?;
-                state.authorities.entry(tenant).or_default().evolve(parsed);
+                let authority = state.authorities.entry(tenant).or_default();
+                authority.evolve(parsed);
+                if let Some(operators) = authority.operators().cloned() {
+                    state.operators = Arc::new(operators);
+                }
                 state.authorities_position = position;
             }
             Worker::TYPE if position > state.workers_position => {
                 let WorkerEvent::WorkerRegistered(parsed) = event.stored().decode().map_err(unreadable)?;
-                state.workers.insert(parsed.key);
+                state.workers.insert(parsed.key, parsed.pcr0);
                 state.workers_position = position;
             }
             _ => {}
@@ -114,6 +134,7 @@ impl Directory {
         state
             .authorities
             .get(&granting_tenant(subject))
+            .filter(|authority| authority.root().is_some_and(|root| state.operators.keeps_root(root)))
             .and_then(|authority| authority.grant_of(issuer))
             .is_some_and(|grant| grant.covers(subject) && grant.is_in_force(now_ms))
     }
@@ -123,15 +144,22 @@ impl Directory {
         self.state.read().unwrap_or_else(PoisonError::into_inner).authorities.get(tenant)?.root_key()
     }
 
-    /// The links by which `issuer` has its grant for `subject`.
+    /// The links by which `issuer` has its grant for `subject`, and what took it back: whoever is shown them judges.
     pub fn chain(&self, issuer: &PublicKey, subject: &CommandSubject) -> Option<GrantChain> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         state.authorities.get(&granting_tenant(subject))?.chain(issuer)
     }
 
-    /// Whether a worker of this key is registered.
+    /// What the operators' acts come to.
+    pub fn operators(&self) -> Arc<Operators> {
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).operators)
+    }
+
+    /// Whether a worker of this key is registered, was not revoked, and is of a build that is allowed still.
     pub fn has_worker(&self, key: &PublicKey) -> bool {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).workers.contains(key)
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let is_allowed = |pcr0: &Pcr| state.operators.builds().iter().any(|build| build.pcr0 == *pcr0);
+        state.workers.get(key).is_some_and(is_allowed) && !state.operators.is_revoked(key)
     }
 }
 

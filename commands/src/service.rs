@@ -61,7 +61,7 @@ pub async fn run(context: Context<Config>) -> anyhow::Result<()> {
         async move { checked }
     });
     let metrics = CommandMetrics::register(&context.metrics)?;
-    let directory = Arc::new(Directory::default());
+    let directory = Arc::new(Directory::of_genesis(&genesis.manifest));
     follower::catch_up(&store, &directory).await?;
     for aggregate_type in Directory::FOLLOWED {
         let follow = follower::follow(
@@ -186,7 +186,7 @@ fn spawn_processor(
         log: store,
         outbox: answers,
         clock: clock::now_ms,
-        admission: Admission::new(Arc::clone(&genesis), limits),
+        admission: Admission::new(limits),
         genesis,
         directory,
         signing_ms: config.signing_deadline_ms,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nsl_schemas::authority::GenesisManifest;
+use nsl_schemas::authority::{GenesisManifest, Operators};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::errors::ErrorCode;
 use nsl_schemas::event::{DecodeError, Stored, WireEvent};
@@ -38,7 +38,10 @@ pub(crate) fn denied(denied: nsl_policy::Denied) -> Rejection {
 pub struct Facts {
     /// Event 1 of the log.
     pub genesis: Arc<Genesis>,
-    /// Whether the worker that signed the outcome at hand is registered; false where none is at hand.
+    /// What the operators' acts come to, as far as they are known here.
+    pub operators: Arc<Operators>,
+    /// Whether the worker that signed the outcome at hand is registered, not revoked, and of an allowed build; false
+    /// where none is at hand.
     pub worker_is_registered: bool,
     /// How long workers have to sign a transfer that is asked for now, ms.
     pub signing_ms: u64,

@@ -1,12 +1,13 @@
 //! The time by which grants are judged: the NSM's, which the host cannot set.
 //!
 //! The NSM tells the time only in attestation documents, so the clock asks for one now and then and counts on from
-//! it. It verifies each by what the manifest demands of this very worker, and never goes back.
+//! it. It verifies each: that its own NSM signed it, under the manifest's root and with its commitment. It never goes
+//! back.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nsl_verify::attestation::{self, VerifyTime};
+use nsl_verify::attestation::{self, Expectation, Pcr, TrustRoot, VerifyTime};
 
 use crate::genesis::Genesis;
 use crate::nsm::{self, AttestationRequest, NsmHandle};
@@ -21,7 +22,7 @@ pub enum Error {
     /// The NSM signed no document.
     #[error("nsm did not tell the time")]
     Nsm(#[source] nsm::Error),
-    /// The worker's own document does not pass: it is not a build of the manifest, or PCR16 commits to another.
+    /// The worker's own document does not pass: PCR16 commits to another manifest, or the root is not the manifest's.
     #[error("this worker's attestation document does not meet the genesis manifest")]
     Document(#[source] attestation::Error),
 }
@@ -53,18 +54,25 @@ impl Anchor {
 #[derive(Debug)]
 pub(crate) struct NsmClock {
     nsm: NsmHandle,
-    genesis: Arc<Genesis>,
+    expectation: Expectation,
+    root: TrustRoot,
     anchor: Mutex<Anchor>,
     /// Held while a new document is fetched, so that the jobs of that moment ask for one together.
     renewal: tokio::sync::Mutex<()>,
 }
 
 impl NsmClock {
-    /// A clock with its first document.
-    pub(crate) async fn start(nsm: NsmHandle, genesis: Arc<Genesis>) -> Result<Self, Error> {
-        let nsm_ms = document_time_ms(&nsm, &genesis).await?;
+    /// A clock with its first document; `measurements` are this worker's own.
+    pub(crate) async fn start(
+        nsm: NsmHandle,
+        genesis: &Genesis,
+        measurements: [Pcr; 3],
+    ) -> Result<Self, Error> {
+        let expectation = Expectation::of_manifest([measurements], genesis.sha256().0);
+        let root = *genesis.root();
+        let nsm_ms = document_time_ms(&nsm, &expectation, &root).await?;
         let anchor = Mutex::new(Anchor { nsm_ms, at: Instant::now() });
-        Ok(Self { nsm, genesis, anchor, renewal: tokio::sync::Mutex::default() })
+        Ok(Self { nsm, expectation, root, anchor, renewal: tokio::sync::Mutex::default() })
     }
 
     /// The present in Unix ms; waits only when a new document is due.
@@ -76,7 +84,7 @@ impl NsmClock {
         if let Some(now_ms) = self.counted_ms() {
             return Ok(now_ms);
         }
-        let nsm_ms = document_time_ms(&self.nsm, &self.genesis).await?;
+        let nsm_ms = document_time_ms(&self.nsm, &self.expectation, &self.root).await?;
         let now = Instant::now();
         let mut anchor = self.anchor();
         *anchor = anchor.renewed(nsm_ms, now);
@@ -95,9 +103,13 @@ impl NsmClock {
     }
 }
 
-async fn document_time_ms(nsm: &NsmHandle, genesis: &Genesis) -> Result<u64, Error> {
+async fn document_time_ms(
+    nsm: &NsmHandle,
+    expectation: &Expectation,
+    root: &TrustRoot,
+) -> Result<u64, Error> {
     let document = nsm.attest(AttestationRequest::default()).await.map_err(Error::Nsm)?;
-    attestation::verify(&document, &genesis.expectation(), genesis.root(), VerifyTime::Document)
+    attestation::verify(&document, expectation, root, VerifyTime::Document)
         .map(|document| document.timestamp_ms)
         .map_err(Error::Document)
 }

@@ -4,14 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use nsl_schemas::authority::{Build, ChainError, GenesisManifest, GrantChain, Signed};
+use nsl_schemas::authority::{GenesisManifest, Signed};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::genesis;
-use nsl_schemas::nkey::PublicKey;
-use nsl_schemas::subject::CommandSubject;
-use nsl_verify::attestation::{self, Expectation, TrustRoot};
-
-use crate::chains::Chains;
+use nsl_verify::attestation::{self, TrustRoot};
 
 /// Why there is no manifest to obey.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +41,6 @@ pub struct Genesis {
     manifest: GenesisManifest,
     sha256: Sha256,
     root: TrustRoot,
-    chains: Chains,
 }
 
 impl Genesis {
@@ -64,7 +59,7 @@ impl Genesis {
     pub fn obey(signed: Signed<GenesisManifest>) -> Result<Self, Error> {
         let manifest = signed.statement;
         let root = TrustRoot::from_sha256(manifest.attestation_root_sha256.0).map_err(Error::Root)?;
-        Ok(Self { sha256: manifest.sha256(), manifest, root, chains: Chains::default() })
+        Ok(Self { sha256: manifest.sha256(), manifest, root })
     }
 
     /// What it says.
@@ -77,25 +72,9 @@ impl Genesis {
         self.sha256
     }
 
-    /// Whether `chain` leads from the manifest to `issuer` and lets it issue `subject` at `now_ms`.
-    pub(crate) fn authorise(
-        &self,
-        chain: &GrantChain,
-        issuer: PublicKey,
-        subject: &CommandSubject,
-        now_ms: u64,
-    ) -> Result<(), ChainError> {
-        self.chains.authorise(chain, &self.manifest, issuer, subject, now_ms)
-    }
-
     /// Where attestation documents must come from.
     pub(crate) fn root(&self) -> &TrustRoot {
         &self.root
-    }
-
-    /// What it demands of a worker.
-    pub(crate) fn expectation(&self) -> Expectation {
-        Expectation::of_manifest(self.manifest.builds.iter().map(Build::measurements), self.sha256.0)
     }
 }
 

@@ -6,7 +6,7 @@
 //! a transfer's own bound is `valid_until_block`, and a policy change names the policy that it ends.
 
 use nsl_policy::ApprovedRequest;
-use nsl_schemas::authority::Signed;
+use nsl_schemas::authority::{Operators, Signed};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::Command;
 use nsl_schemas::command::wallet::{RequestTransfer, WalletCommand};
@@ -19,7 +19,7 @@ use nsl_schemas::policy::{Policy, PolicyChange, TransferApproval};
 use nsl_schemas::token::{AggregateId, Tenant};
 use uuid::Uuid;
 
-use crate::genesis::Genesis;
+use crate::chains::Chains;
 use crate::refusal::{Refusal, Unavailable};
 
 /// Whose wallet the job is about, by which command, and when it was judged.
@@ -89,7 +89,12 @@ pub(crate) struct JudgedJob {
 }
 
 /// Judges a job at `now_ms`, the NSM's time.
-pub(crate) fn judge(job: &EnclaveJob, genesis: &Genesis, now_ms: u64) -> Result<JudgedJob, Refusal> {
+pub(crate) fn judge(
+    job: &EnclaveJob,
+    chains: &Chains,
+    operators: &Operators,
+    now_ms: u64,
+) -> Result<JudgedJob, Refusal> {
     let envelope = &job.command.envelope;
     let subject = job.command.verify().map_err(|error| match error {
         envelope::Error::PayloadHash | envelope::Error::Signature => denied(error.to_string()),
@@ -98,8 +103,8 @@ pub(crate) fn judge(job: &EnclaveJob, genesis: &Genesis, now_ms: u64) -> Result<
     if envelope.issued_at_ms > now_ms.saturating_add(CLOCK_SKEW_MS_MAX) {
         return Err(invalid("the command was issued in the future"));
     }
-    genesis
-        .authorise(&job.authority, envelope.issuer, &subject, now_ms)
+    chains
+        .authorise(&job.authority, operators, envelope.issuer, &subject, now_ms)
         .map_err(|error| denied(error.to_string()))?;
     if job.job_id != ids::job_id(ids::event_id(envelope.command_id, 0)) {
         return Err(invalid("the job id is not that of the command's job"));
@@ -115,7 +120,7 @@ pub(crate) fn judge(job: &EnclaveJob, genesis: &Genesis, now_ms: u64) -> Result<
         invalid(format!("{} {} does not ask for {kind}", subject.aggregate, subject.verb))
     })?;
     let subject = Subject {
-        genesis_sha256: genesis.sha256(),
+        genesis_sha256: operators.genesis_sha256(),
         tenant: subject.tenant,
         wallet: subject.id,
         command_id: envelope.command_id,

@@ -14,6 +14,7 @@ mod judge;
 #[cfg(feature = "development")]
 pub mod measure;
 pub mod nsm;
+mod operators;
 mod refusal;
 mod replace_policy;
 pub mod seal;

@@ -1,18 +1,19 @@
 //! A worker: one process's outcome key, sealing key and clock under one manifest, and its answers to a host.
 
-use std::sync::Arc;
-
 use nsl_enclave_protocol::{Description, Request, Response};
+use nsl_schemas::authority::{ActError, OperatorStatement, Signed};
 use nsl_schemas::bytes::Base64;
 use nsl_schemas::errors::{self, ErrorCode};
 use nsl_schemas::job::{EnclaveJob, EnclaveTask};
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::outcome::{JobResult, SealedKey, SignedOutcome};
 
+use crate::chains::Chains;
 use crate::clock::NsmClock;
 use crate::genesis::Genesis;
 use crate::judge::{JudgedJob, Work, judge};
 use crate::nsm::{self, AttestationRequest, Nsm, NsmHandle};
+use crate::operators::{NotNow, Shown};
 use crate::refusal::{Failure, Unavailable};
 use crate::seal::SealingKey;
 use crate::{clock, commitment, create_key, entropy, replace_policy, sign_transfer};
@@ -26,7 +27,7 @@ pub enum StartError {
     /// PCR16 cannot commit to the manifest.
     #[error(transparent)]
     Commitment(#[from] commitment::Error),
-    /// The worker is none of the manifest's, or has no time.
+    /// The worker's NSM is none under the manifest's root, or has no time.
     #[error(transparent)]
     Clock(#[from] clock::Error),
     /// No outcome key.
@@ -43,6 +44,10 @@ enum Error {
     Unavailable(#[from] Unavailable),
     #[error("the time is not known")]
     Clock(#[from] clock::Error),
+    #[error("jobs cannot be judged now")]
+    NotNow(#[from] NotNow),
+    #[error("an act of the operators does not count")]
+    Act(#[from] ActError),
 }
 
 impl Error {
@@ -51,7 +56,8 @@ impl Error {
             Self::Malformed(_) | Self::Unavailable(Unavailable::Nsm(nsm::Error::FieldTooLong { .. })) => {
                 errors::PAYLOAD_INVALID
             }
-            Self::Unavailable(_) | Self::Clock(_) => errors::UNAVAILABLE,
+            Self::Act(_) => errors::STATEMENT_INVALID,
+            Self::Unavailable(_) | Self::Clock(_) | Self::NotNow(_) => errors::UNAVAILABLE,
         }
     }
 }
@@ -59,28 +65,41 @@ impl Error {
 /// A running worker.
 #[derive(Debug)]
 pub struct Worker {
-    genesis: Arc<Genesis>,
+    genesis: Genesis,
     nsm: NsmHandle,
     module_id: String,
     clock: NsmClock,
+    shown: Shown,
+    chains: Chains,
     outcome_key: SigningKey,
     sealing_key: SealingKey,
 }
 
 impl Worker {
-    /// Commits to the manifest, proves to itself that it is one of the manifest's builds, and makes its outcome key.
+    /// Commits to the manifest, proves to itself that its NSM attests to that, and makes its outcome key. Whether its
+    /// build may work, the operators' acts say.
     pub async fn start(
         genesis: Genesis,
         nsm: Box<dyn Nsm>,
         sealing_key: SealingKey,
     ) -> Result<Self, StartError> {
-        let genesis = Arc::new(genesis);
         let nsm = NsmHandle::start(nsm)?;
         commitment::commit(&nsm, &genesis).await?;
-        let clock = NsmClock::start(nsm.clone(), Arc::clone(&genesis)).await?;
+        let measurements = [nsm.pcr(0).await?, nsm.pcr(1).await?, nsm.pcr(2).await?];
+        let clock = NsmClock::start(nsm.clone(), &genesis, measurements).await?;
+        let shown = Shown::new(genesis.manifest(), measurements);
         let outcome_key = SigningKey::from_seed(&*entropy::draw(&nsm, "nsl-outcome-key").await?);
         let module_id = nsm.describe().await?.module_id;
-        Ok(Self { genesis, nsm, module_id, clock, outcome_key, sealing_key })
+        Ok(Self {
+            genesis,
+            nsm,
+            module_id,
+            clock,
+            shown,
+            chains: Chains::default(),
+            outcome_key,
+            sealing_key,
+        })
     }
 
     /// Answers one message of a host.
@@ -96,6 +115,7 @@ impl Worker {
         match Request::from_bytes(request)? {
             Request::Describe => Ok(Response::Description { description: self.describe() }),
             Request::Register { nonce } => self.register(nonce).await,
+            Request::Follow { acts } => self.follow(&acts),
             Request::Perform { job } => {
                 let outcome = Box::new(self.perform(&job).await?);
                 Ok(Response::Outcome { outcome })
@@ -121,9 +141,17 @@ impl Worker {
         Ok(Response::Registration { key, attestation: Base64(document) })
     }
 
+    /// Takes in what the operators decided.
+    fn follow(&self, acts: &[Signed<OperatorStatement>]) -> Result<Response, Error> {
+        let operators = self.shown.follow(acts)?;
+        tracing::info!(sequence = operators.sequence(), epoch = operators.epoch(), "operators followed");
+        Ok(Response::Following { sequence: operators.sequence(), head_sha256: operators.head_sha256() })
+    }
+
     async fn perform(&self, job: &EnclaveJob) -> Result<SignedOutcome, Error> {
+        let operators = self.shown.for_job(job)?;
         let now_ms = self.clock.now_ms().await?;
-        let result = match judge(job, &self.genesis, now_ms) {
+        let result = match judge(job, &self.chains, &operators, now_ms) {
             Ok(judged) => self.execute(&judged).await,
             Err(refusal) => Err(Failure::Refused(refusal)),
         };

@@ -14,6 +14,7 @@ mod feed;
 pub mod inventory;
 pub mod log_event;
 pub mod log_pages;
+pub mod operator_acts;
 pub mod price_stream;
 pub mod prices;
 pub mod progress;

@@ -87,7 +87,7 @@ fn because(reason: Option<&str>) -> String {
 }
 
 impl Error {
-    fn code(&self) -> ErrorCode {
+    pub(crate) fn code(&self) -> ErrorCode {
         match self {
             Self::NotFound { .. } => errors::NOT_FOUND,
             Self::Invalid(_) => errors::QUERY_INVALID,
@@ -224,7 +224,7 @@ fn checked(id: &str) -> Result<String, Error> {
 }
 
 /// An empty question asks for the first page: `nats req` needs no JSON for it.
-fn page_request(question: &[u8]) -> Result<PageRequest, Error> {
+pub(crate) fn page_request(question: &[u8]) -> Result<PageRequest, Error> {
     if question.is_empty() {
         return Ok(PageRequest { limit: ROWS_MAX, after: None });
     }
@@ -237,7 +237,7 @@ fn page_request(question: &[u8]) -> Result<PageRequest, Error> {
     }
 }
 
-fn position(after: Option<&str>) -> Result<Option<u64>, Error> {
+pub(crate) fn position(after: Option<&str>) -> Result<Option<u64>, Error> {
     let parse =
         |text: &str| text.parse().map_err(|_| Error::Invalid("after is not the next of a page".to_owned()));
     after.map(parse).transpose()

@@ -13,13 +13,13 @@ use crate::announce::{self, Announcer};
 use crate::config::Config;
 use crate::database::{self, Database};
 use crate::fault::{Pace, described};
-use crate::log_pages;
 use crate::price_stream::{self, PricePublisher};
 use crate::progress::{self, Gauges, Progress};
 use crate::queries::{self, Queries};
 use crate::read_model::{self, Definition};
 use crate::runner::{Runner, pause};
 use crate::wake;
+use crate::{log_pages, operator_acts};
 
 /// Sessions on the log: one reads ahead for each follower, one asks for the head.
 const LOG_CONNECTIONS: u32 = 6;
@@ -114,6 +114,8 @@ fn start(context: &Context<Config>, connections: Connections) -> Result<(), Erro
     context.shutdown.spawn("measure", infallible(measuring));
     let questions = Arc::new(Queries { pool: connections.pool, progress: followers });
     let (bus, stop) = (connections.bus, context.shutdown.token());
+    let acts = operator_acts::serve(connections.log.clone(), bus.clone(), stop.clone());
+    context.shutdown.spawn(nsl_schemas::query::name::OPERATOR_ACTS, acts);
     let pages = log_pages::serve(connections.log, bus.clone(), stop.clone());
     context.shutdown.spawn(nsl_schemas::query::name::EVENTS, pages);
     for name in queries::NAMES {

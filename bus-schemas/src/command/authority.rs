@@ -1,10 +1,10 @@
-//! Commands of an `authority`: a tenant's root and the keys it lets issue commands. They carry statements that prove
-//! themselves, so whoever delivers one needs no grant.
+//! Commands of an `authority`: a tenant's root and the keys it lets issue commands; in the system tenant's, the
+//! operators' acts. They carry statements that prove themselves, so whoever delivers one needs no grant.
 
 use serde::{Deserialize, Serialize};
 
 use super::commands;
-use crate::authority::{IssuerGrant, Signed, TenantRoot};
+use crate::authority::{GrantRevocation, IssuerGrant, OperatorStatement, Signed, TenantRoot};
 
 /// The id of a tenant's only authority.
 pub const AUTHORITY_ID: &str = "root";
@@ -16,6 +16,16 @@ commands! {
         RegisterRoot = "register-root",
         /// Let a key issue commands.
         Grant = "grant",
+        /// Take back what a key was let.
+        Revoke = "revoke",
+        /// Let a measured build hold keys.
+        AllowBuild = "allow-build",
+        /// Let a measured build hold keys no longer.
+        RevokeBuild = "revoke-build",
+        /// Take no more reports of a worker.
+        RevokeWorker = "revoke-worker",
+        /// Let other operators sign.
+        ReplaceQuorum = "replace-quorum",
     }
 }
 
@@ -24,7 +34,7 @@ commands! {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RegisterRoot {
-    /// Signed by the genesis quorum.
+    /// Signed by the operators' quorum.
     pub root: Signed<TenantRoot>,
 }
 
@@ -35,4 +45,47 @@ pub struct RegisterRoot {
 pub struct Grant {
     /// Signed by the tenant root.
     pub grant: Signed<IssuerGrant>,
+}
+
+/// `revoke`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Revoke {
+    /// Signed by the tenant root.
+    pub revocation: Signed<GrantRevocation>,
+}
+
+/// Declares the payload of a command that does an act of the operators.
+macro_rules! operator_acts {
+    ($($name:ident = $verb:literal),+ $(,)?) => {$(
+        #[doc = concat!("`", $verb, "`.")]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        pub struct $name {
+            /// An act of the verb's kind, signed by the operators' quorum.
+            pub act: Signed<OperatorStatement>,
+        }
+    )+};
+}
+
+operator_acts! {
+    AllowBuild = "allow-build",
+    RevokeBuild = "revoke-build",
+    RevokeWorker = "revoke-worker",
+    ReplaceQuorum = "replace-quorum",
+}
+
+impl AuthorityCommand {
+    /// The operators' act that the command does, if it does one.
+    pub fn operator_act(&self) -> Option<&Signed<OperatorStatement>> {
+        match self {
+            Self::AllowBuild(AllowBuild { act })
+            | Self::RevokeBuild(RevokeBuild { act })
+            | Self::RevokeWorker(RevokeWorker { act })
+            | Self::ReplaceQuorum(ReplaceQuorum { act }) => Some(act),
+            Self::RegisterRoot(_) | Self::Grant(_) | Self::Revoke(_) => None,
+        }
+    }
 }

@@ -2,8 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::events;
-use crate::authority::{GenesisManifest, IssuerGrant, Signed, TenantRoot};
+use super::{Upcast, events};
+use crate::authority::{
+    GenesisManifest, GrantRevocation, IssuerGrant, OperatorStatement, Signed, TenantRoot,
+};
+
+/// 1.1.0 adds the root's `epoch`.
+const ROOT_REGISTERED: &[Upcast] = &[Upcast { from: "1.0.0", change: None }];
 
 events! {
     /// What happened to a tenant's authority.
@@ -11,9 +16,19 @@ events! {
         /// The log began; position 1, in the system tenant's authority.
         GenesisRecorded = "genesis-recorded",
         /// The tenant has a root key.
-        RootRegistered = "root-registered",
+        RootRegistered = "root-registered" in "1.1.0" from ROOT_REGISTERED,
         /// A key may issue commands.
         IssuerGranted = "issuer-granted",
+        /// A key may no longer issue commands.
+        IssuerRevoked = "issuer-revoked",
+        /// A measured build may hold keys.
+        BuildAllowed = "build-allowed",
+        /// A measured build may no longer hold keys.
+        BuildRevoked = "build-revoked",
+        /// No report of this worker is taken any more.
+        WorkerRevoked = "worker-revoked",
+        /// Other operators sign.
+        QuorumReplaced = "quorum-replaced",
     }
 }
 
@@ -31,7 +46,7 @@ pub struct GenesisRecorded {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RootRegistered {
-    /// Signed by the genesis quorum.
+    /// Signed by the operators' quorum of its epoch.
     pub root: Signed<TenantRoot>,
 }
 
@@ -42,4 +57,50 @@ pub struct RootRegistered {
 pub struct IssuerGranted {
     /// Signed by the tenant root.
     pub grant: Signed<IssuerGrant>,
+}
+
+/// `issuer-revoked`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct IssuerRevoked {
+    /// Signed by the tenant root.
+    pub revocation: Signed<GrantRevocation>,
+}
+
+/// Declares the payload of an event that records an act of the operators.
+macro_rules! operator_acts {
+    ($($name:ident = $event:literal),+ $(,)?) => {$(
+        #[doc = concat!("`", $event, "`.")]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        pub struct $name {
+            /// The act, signed by the operators' quorum of its epoch.
+            pub act: Signed<OperatorStatement>,
+        }
+    )+};
+}
+
+operator_acts! {
+    BuildAllowed = "build-allowed",
+    BuildRevoked = "build-revoked",
+    WorkerRevoked = "worker-revoked",
+    QuorumReplaced = "quorum-replaced",
+}
+
+impl AuthorityEvent {
+    /// The operators' act that the event records, if it records one.
+    pub fn into_operator_act(self) -> Option<Signed<OperatorStatement>> {
+        match self {
+            Self::BuildAllowed(BuildAllowed { act })
+            | Self::BuildRevoked(BuildRevoked { act })
+            | Self::WorkerRevoked(WorkerRevoked { act })
+            | Self::QuorumReplaced(QuorumReplaced { act }) => Some(act),
+            Self::GenesisRecorded(_)
+            | Self::RootRegistered(_)
+            | Self::IssuerGranted(_)
+            | Self::IssuerRevoked(_) => None,
+        }
+    }
 }

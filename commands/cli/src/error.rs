@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use nsl_client::{ConnectError, QueryError, SendError, authority, birth, events, prepared, prices, wallet};
+use nsl_client::{
+    ConnectError, QueryError, SendError, attestation, authority, birth, events, operators, prepared, prices,
+    statement, wallet,
+};
 use nsl_schemas::errors::{self, Family};
 use nsl_schemas::nkey;
-use nsl_verify::attestation;
 use uuid::Uuid;
 
 use crate::exit_code::ExitCode;
@@ -38,9 +40,10 @@ pub(crate) enum Error {
     FileTooLarge { path: PathBuf, limit_bytes: u64 },
     #[error("payload {path} is larger than {limit_bytes} bytes")]
     PayloadTooLarge { path: PathBuf, limit_bytes: u64 },
-    #[error("file {path} holds no policy")]
-    PolicyContent {
+    #[error("file {path} holds no {what}")]
+    Content {
         path: PathBuf,
+        what: &'static str,
         #[source]
         source: nsl_schemas::canonical::Error,
     },
@@ -63,6 +66,12 @@ pub(crate) enum Error {
     #[error(transparent)]
     Authority(#[from] authority::Error),
     #[error(transparent)]
+    Statement(#[from] statement::Error),
+    #[error(transparent)]
+    Operators(#[from] operators::Error),
+    #[error(transparent)]
+    Attestation(#[from] attestation::Error),
+    #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Prepare(#[from] prepared::Error),
@@ -83,9 +92,9 @@ pub(crate) enum Error {
         source: nsl_neo::public_key::Error,
     },
     #[error("the attestation document is refused")]
-    Attestation(#[source] attestation::Error),
+    Document(#[source] nsl_verify::attestation::Error),
     #[error("the attestation document does not pass every check")]
-    AttestationRefused,
+    DocumentRefused,
     #[error("wallet {wallet} is shown with {shown}, but its attested key has {attested}")]
     AddressMismatch { wallet: String, shown: String, attested: String },
     #[error("wallet {wallet} is {status}, not open")]
@@ -126,9 +135,10 @@ impl Error {
             Self::ContextsContent { .. } => pages::CONTEXT_INVALID.code,
             Self::File { .. }
             | Self::FileTooLarge { .. }
-            | Self::PolicyContent { .. }
+            | Self::Content { .. }
             | Self::NoHome { .. }
             | Self::Randomness
+            | Self::Attestation(attestation::Error::Randomness)
             | Self::Output(_) => pages::FILE_UNUSABLE.code,
             Self::PayloadTooLarge { .. } => errors::PAYLOAD_TOO_LARGE.code,
             Self::Seed { .. } => pages::SEED_INVALID.code,
@@ -136,18 +146,22 @@ impl Error {
             Self::IssuerMissing => pages::ISSUER_MISSING.code,
             Self::GenesisMissing => pages::GENESIS_MISSING.code,
             Self::Authority(error) => code_of_authority(error),
+            Self::Statement(_) => errors::STATEMENT_INVALID.code,
+            Self::Operators(error) => code_of_operators(error),
+            Self::Attestation(attestation::Error::TrustRoot(_)) => pages::GENESIS_INVALID.code,
             Self::Connect(ConnectError::Denied { .. }) => pages::CONNECTION_DENIED.code,
             Self::Connect(_) | Self::Prices(prices::Error::Unavailable(_) | prices::Error::Latest(_)) => {
                 pages::CONNECTION_FAILED.code
             }
             Self::Prepare(error) => code_of_prepare(error),
             Self::Send(error) => code_of_send(error),
-            Self::Query(error) => code_of_query(error),
+            Self::Query(error) | Self::Attestation(attestation::Error::Query(error)) => code_of_query(error),
+            Self::Attestation(_) => errors::ATTESTATION_INVALID.code,
             Self::Events(error) => code_of_events(error),
             Self::Prices(_) => pages::ANSWER_INVALID.code,
             Self::Wallet(error) => code_of_wallet(error),
             Self::AttestedKey { .. } => pages::BIRTH_INVALID.code,
-            Self::Attestation(_) | Self::AttestationRefused => pages::DOCUMENT_INVALID.code,
+            Self::Document(_) | Self::DocumentRefused => pages::DOCUMENT_INVALID.code,
             Self::AddressMismatch { .. } => pages::ADDRESS_MISMATCH.code,
             Self::WalletNotOpen { .. } => errors::WALLET_NOT_OPEN.code,
             Self::LogGap { .. } | Self::LogShort { .. } | Self::VersionGap { .. } => pages::LOG_GAP.code,
@@ -236,6 +250,13 @@ fn code_of_authority(error: &authority::Error) -> &'static str {
     }
 }
 
+fn code_of_operators(error: &operators::Error) -> &str {
+    match error {
+        operators::Error::Query(error) => code_of_query(error),
+        _ => pages::ANSWER_INVALID.code,
+    }
+}
+
 fn code_of_prepare(error: &prepared::Error) -> &'static str {
     match error {
         prepared::Error::NoIssuer => pages::ISSUER_MISSING.code,
@@ -280,6 +301,7 @@ fn code_of_events(error: &events::Error) -> &'static str {
 fn code_of_wallet(error: &wallet::Error) -> &str {
     match error {
         wallet::Error::Send(error) => code_of_send(error),
+        wallet::Error::Operators(error) => code_of_operators(error),
         wallet::Error::Events { source, .. } => code_of_events(source),
         wallet::Error::Refused { code, .. } => code,
         wallet::Error::Birth { source: birth::Error::TrustRoot(_), .. } => pages::GENESIS_INVALID.code,
@@ -292,9 +314,12 @@ fn code_of_wallet(error: &wallet::Error) -> &str {
 pub(crate) fn exit_code_of(code: &str) -> ExitCode {
     match code {
         "context_missing" | "input_invalid" | "context_exists" => ExitCode::Usage,
-        "address_mismatch" | "birth_invalid" | "document_invalid" | "genesis_invalid" | "log_gap" => {
-            ExitCode::VerificationFailed
-        }
+        "address_mismatch"
+        | "attestation_invalid"
+        | "birth_invalid"
+        | "document_invalid"
+        | "genesis_invalid"
+        | "log_gap" => ExitCode::VerificationFailed,
         "connection_denied" | "issuer_missing" | "not_authorised" | "signature_invalid" => ExitCode::Denied,
         "context_unknown" | "result_unknown" | "not_found" | "wallet_unknown" | "transfer_unknown"
         | "feed_unknown" | "worker_unknown" => ExitCode::NotFound,

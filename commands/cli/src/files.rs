@@ -5,9 +5,12 @@ use std::io::{Read, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use nsl_client::statement::Unsigned;
+use nsl_schemas::authority::{Build, KeySignature};
 use nsl_schemas::canonical;
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::policy::Policy;
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -73,8 +76,27 @@ pub(crate) fn read_seed(path: &Path) -> Result<SigningKey, Error> {
 
 /// Reads a policy as JSON.
 pub(crate) fn read_policy(path: &Path) -> Result<Policy, Error> {
+    read_json(path, "policy")
+}
+
+/// Reads a build's name and measurements as JSON.
+pub(crate) fn read_build(path: &Path) -> Result<Build, Error> {
+    read_json(path, "build")
+}
+
+/// Reads a statement of authority before its signatures.
+pub(crate) fn read_statement(path: &Path) -> Result<Unsigned, Error> {
+    read_json(path, "statement")
+}
+
+/// Reads one signature of a statement.
+pub(crate) fn read_signature(path: &Path) -> Result<KeySignature, Error> {
+    read_json(path, "signature")
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, Error> {
     let bytes = read(path, FILE_BYTES_MAX)?;
-    canonical::from_slice(&bytes).map_err(|source| Error::PolicyContent { path: path.to_owned(), source })
+    canonical::from_slice(&bytes).map_err(|source| Error::Content { path: path.to_owned(), what, source })
 }
 
 /// Writes a new file that only its owner can read; an existing one is left alone.

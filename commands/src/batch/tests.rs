@@ -47,7 +47,8 @@ fn round(id: u128, round: u64) -> Admitted {
 }
 
 async fn decide_all(commands: impl IntoIterator<Item = Admitted>) -> Batch<()> {
-    let (genesis, directory) = (genesis(), Directory::default());
+    let genesis = genesis();
+    let directory = Directory::of_genesis(&genesis.manifest);
     let known = Known { genesis: &genesis, directory: &directory, signing_ms: 1, now_ms: 5_000 };
     let mut batch = Batch::new();
     for (taken, command) in commands {

@@ -1,19 +1,20 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
-use nsl_domain::decision::Genesis;
 use nsl_schemas::authority::{
-    GenesisManifest, IssuerGrant, Quorum, Scope, SealingProvider, Signed, TenantRoot,
+    Build, GenesisManifest, GrantRevocation, IssuerGrant, OperatorAct, OperatorStatement, Operators, Quorum,
+    Scope, SealingProvider, Signed, TenantRoot,
 };
 use nsl_schemas::bytes::{Base64, Pcr, Sha256};
 use nsl_schemas::envelope::SignedCommand;
 use nsl_schemas::errors;
-use nsl_schemas::event::authority::{IssuerGranted, RootRegistered};
+use nsl_schemas::event::authority::{
+    BuildRevoked, GenesisRecorded, IssuerGranted, IssuerRevoked, QuorumReplaced, RootRegistered,
+    WorkerRevoked,
+};
 use nsl_schemas::event::worker::WorkerRegistered;
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::{canonical, event::WireEvent as _};
-use nsl_verify::attestation::TrustRoot;
 use uuid::Uuid;
 
 use super::*;
@@ -28,12 +29,16 @@ fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(&[seed; 32])
 }
 
+fn build() -> Build {
+    Build { name: "test".into(), pcr0: Pcr([6; 48]), pcr1: Pcr([7; 48]), pcr2: Pcr([8; 48]) }
+}
+
 fn genesis() -> GenesisManifest {
     GenesisManifest {
         log_origin: "test".into(),
         quorum: Quorum { threshold: 1, keys: vec![key(1).public()] },
         attestation_root_sha256: Sha256([0; 32]),
-        builds: vec![],
+        builds: vec![build()],
         sealing_provider: SealingProvider::Development,
         created_at_ms: 0,
     }
@@ -67,6 +72,7 @@ fn root(position: u64, tenant: &str) -> RecordedEvent {
         tenant: Tenant::parse(tenant).unwrap(),
         key: key(2).public(),
         issued_at_ms: 0,
+        epoch: 0,
     };
     authority(position, tenant, &RootRegistered { root: Signed::sign(statement, &[&key(1)]) }.into())
 }
@@ -86,7 +92,7 @@ fn grant(position: u64, tenant: &str, issuer: u8, expires_at_ms: u64) -> Recorde
 }
 
 fn directory(events: &[RecordedEvent]) -> Directory {
-    let directory = Directory::default();
+    let directory = Directory::of_genesis(&genesis());
     for event in events {
         directory.apply(event).unwrap();
     }
@@ -123,24 +129,90 @@ fn the_newest_grant_of_a_key_counts_and_a_repeat_brings_no_older_one_back() {
     assert!(!directory.is_authorised(&key(3).public(), &create, NOW_MS));
 }
 
+/// A grant that was taken back at this time.
+fn revocation(position: u64, tenant: &str, issuer: u8, revoked_at_ms: u64) -> RecordedEvent {
+    let statement = GrantRevocation {
+        genesis_sha256: genesis().sha256(),
+        key: key(issuer).public(),
+        revoked_at_ms,
+        tenant: Tenant::parse(tenant).unwrap(),
+    };
+    authority(position, tenant, &IssuerRevoked { revocation: Signed::sign(statement, &[&key(2)]) }.into())
+}
+
 #[test]
-fn workers_are_known_from_their_registration_on() {
+fn a_revoked_grant_counts_no_more_and_jobs_carry_why() {
+    let directory = directory(&[
+        root(1, "acme"),
+        grant(2, "acme", 3, 2_000),
+        grant(3, "acme", 4, 2_000),
+        revocation(4, "acme", 3, 0),
+    ]);
+    let create = CommandSubject::parse("nsl.v1.cmd.acme.wallet.main.create").unwrap();
+    assert!(!directory.is_authorised(&key(3).public(), &create, NOW_MS));
+    assert!(directory.is_authorised(&key(4).public(), &create, NOW_MS), "others keep theirs");
+    assert!(directory.chain(&key(3).public(), &create).unwrap().revocation.is_some());
+}
+
+fn registration(position: u64, worker: u8) -> RecordedEvent {
     let event = WorkerEvent::from(WorkerRegistered {
-        key: key(5).public(),
-        pcr0: Pcr([0; 48]),
+        key: key(worker).public(),
+        pcr0: build().pcr0,
         attested_at_ms: 0,
         attestation: Base64::default(),
     });
-    let event = recorded(1, "worker", "system.abc", event.event_name(), canonical::to_string(&event));
-    let directory = Directory::default();
-    assert!(!directory.has_worker(&key(5).public()));
-    directory.apply(&event).unwrap();
-    assert!(directory.has_worker(&key(5).public()));
+    let id = format!("system.{worker}");
+    recorded(position, "worker", &id, event.event_name(), canonical::to_string(&event))
+}
+
+/// The log's beginning and what the operators did then, one after the other.
+fn operated(acts: Vec<OperatorAct>) -> Vec<RecordedEvent> {
+    let mut operators = Operators::of_genesis(&genesis());
+    let manifest = Signed::sign(genesis(), &[&key(1)]);
+    let mut events = vec![authority(1, "system", &GenesisRecorded { manifest }.into())];
+    for (act, position) in acts.into_iter().zip(100..) {
+        let signed: Signed<OperatorStatement> = Signed::sign(operators.next(act, 0), &[&key(1)]);
+        operators.apply(&signed.statement);
+        let event = match signed.statement.act {
+            OperatorAct::RevokeWorker { .. } => WorkerRevoked { act: signed }.into(),
+            OperatorAct::RevokeBuild { .. } => BuildRevoked { act: signed }.into(),
+            _ => QuorumReplaced { act: signed }.into(),
+        };
+        events.push(authority(position, "system", &event));
+    }
+    events
+}
+
+#[test]
+fn workers_count_from_their_registration_until_they_or_their_build_are_revoked() {
+    let begun = Directory::of_genesis(&genesis());
+    assert!(!begun.has_worker(&key(5).public()));
+    let count = |acts: Vec<OperatorAct>| {
+        let events = [vec![registration(2, 5), registration(3, 6)], operated(acts)].concat();
+        let directory = directory(&events);
+        [5, 6].map(|worker| directory.has_worker(&key(worker).public()))
+    };
+    assert_eq!(count(vec![]), [true, true]);
+    assert_eq!(count(vec![OperatorAct::RevokeWorker { key: key(5).public() }]), [false, true]);
+    assert_eq!(count(vec![OperatorAct::RevokeBuild { build: build() }]), [false, false]);
+}
+
+#[test]
+fn grants_end_with_the_root_that_a_later_quorum_voids() {
+    let create = CommandSubject::parse("nsl.v1.cmd.acme.wallet.main.create").unwrap();
+    let quorum = || Quorum { threshold: 1, keys: vec![key(1).public()] };
+    for (voids_roots, is_authorised) in [(false, true), (true, false)] {
+        let replaced = operated(vec![OperatorAct::ReplaceQuorum { quorum: quorum(), voids_roots }]);
+        let events = [replaced, vec![root(101, "acme"), grant(102, "acme", 3, 2_000)]].concat();
+        let directory = directory(&events);
+        assert_eq!(directory.is_authorised(&key(3).public(), &create, NOW_MS), is_authorised);
+        assert_eq!(directory.operators().epoch(), 1);
+    }
 }
 
 #[test]
 fn an_unreadable_event_of_authority_is_an_error_and_others_are_passed_over() {
-    let directory = Directory::default();
+    let directory = Directory::of_genesis(&genesis());
     assert!(directory.apply(&recorded(1, "wallet", "acme.main", "x", "not JSON".into())).is_ok());
     let unreadable = recorded(2, "authority", "acme.root", "x", "{}".into());
     assert!(matches!(directory.apply(&unreadable), Err(Error::Payload { position: 2, .. })));
@@ -159,9 +231,7 @@ fn limits(commands_per_second: NonZeroU32) -> Limits {
 #[test]
 fn admission_judges_authority_before_times_before_rate_before_payload() {
     let directory = directory(&[root(1, "acme"), grant(2, "acme", 3, (1 << 53) - 1)]);
-    let manifest = genesis();
-    let genesis = Genesis { sha256: manifest.sha256(), manifest, trust_root: TrustRoot::aws_nitro() };
-    let admission = Admission::new(Arc::new(genesis), limits(NonZeroU32::MIN));
+    let admission = Admission::new(limits(NonZeroU32::MIN));
     let judge = |subject: &str, issuer, now_ms| {
         admission.judge(&incoming(subject, issuer), &directory, now_ms).unwrap_err()
     };
@@ -177,9 +247,7 @@ fn admission_judges_authority_before_times_before_rate_before_payload() {
 #[test]
 fn statements_are_admitted_by_their_signatures_whoever_delivers_them() {
     let directory = directory(&[root(1, "acme")]);
-    let manifest = genesis();
-    let genesis = Genesis { sha256: manifest.sha256(), manifest, trust_root: TrustRoot::aws_nitro() };
-    let admission = Admission::new(Arc::new(genesis), limits(NonZeroU32::MAX));
+    let admission = Admission::new(limits(NonZeroU32::MAX));
     let judge = |verb: &str, event: &RecordedEvent, field: &str| {
         let statement: serde_json::Value = serde_json::from_str(&event.payload).unwrap();
         let subject = CommandSubject::parse(&format!("nsl.v1.cmd.acme.authority.root.{verb}")).unwrap();
@@ -202,7 +270,7 @@ fn statements_are_admitted_by_their_signatures_whoever_delivers_them() {
 
 #[test]
 fn refreshes_are_free_in_bursts_and_bounded_in_the_long_run() {
-    let directory = Directory::default();
+    let directory = Directory::of_genesis(&genesis());
     let (start, interval) = (Instant::now(), Duration::from_millis(20));
     let count = |now| (0..100).filter(|_| directory.begin_refresh(now, interval, 5)).count();
     assert_eq!(count(start), 5);
@@ -212,7 +280,7 @@ fn refreshes_are_free_in_bursts_and_bounded_in_the_long_run() {
 
 #[test]
 fn what_was_followed_is_known_by_type_and_never_goes_back() {
-    let directory = Directory::default();
+    let directory = Directory::of_genesis(&genesis());
     directory.follow_to("authority", 7);
     directory.follow_to("authority", 5);
     directory.follow_to("wallet", 9);

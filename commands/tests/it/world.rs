@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream;
 use nsl_client::authority::{self, GrantTerms};
 use nsl_client::{Client, Options, SendError};
-use nsl_schemas::authority::{GenesisManifest, Quorum, SealingProvider, Signed};
-use nsl_schemas::bytes::Sha256;
+use nsl_schemas::authority::{Build, GenesisManifest, Operators, Quorum, SealingProvider, Signed};
+use nsl_schemas::bytes::{Pcr, Sha256};
 use nsl_schemas::canonical;
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::result::CommandResult;
@@ -34,7 +34,7 @@ const FAR_MS: u64 = 4_102_444_800_000;
 /// The streams have fixed names, so tests take turns.
 static BUS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-fn key(number: u8) -> SigningKey {
+pub(crate) fn key(number: u8) -> SigningKey {
     SigningKey::from_seed(&[number; 32])
 }
 
@@ -127,7 +127,13 @@ fn ceremony() -> (TempDir, GenesisManifest) {
         log_origin: "test".into(),
         quorum: Quorum { threshold: 1, keys: vec![key(1).public()] },
         attestation_root_sha256: Sha256(TrustRoot::aws_nitro().sha256()),
-        builds: vec![],
+        // The build that the registered worker is of.
+        builds: vec![Build {
+            name: "test".into(),
+            pcr0: Pcr([0; 48]),
+            pcr1: Pcr([0; 48]),
+            pcr2: Pcr([0; 48]),
+        }],
         sealing_provider: SealingProvider::Development,
         created_at_ms: 1,
     };
@@ -146,6 +152,11 @@ impl World {
     /// Starts the service; transfers that are asked for now are to be signed within the deadline.
     pub(crate) fn start(&self, signing_deadline_ms: u64) -> Service {
         Service::start(self.folder.path(), &self.database, &self.bus, signing_deadline_ms)
+    }
+
+    /// Event 1.
+    pub(crate) fn manifest(&self) -> &GenesisManifest {
+        &self.manifest
     }
 
     /// Who speaks with a key, and reaches every tenant, as an operator does.
@@ -170,7 +181,8 @@ impl World {
     }
 
     async fn register_root(&self, tenant: &Tenant, root: &SigningKey) {
-        let payload = authority::register_root(&self.manifest, tenant, root.public(), 1, &[&key(1)]).unwrap();
+        let operators = Operators::of_genesis(&self.manifest);
+        let payload = authority::register_root(&operators, tenant, root.public(), 1, &[&key(1)]).unwrap();
         self.send_authority(tenant, "register-root", &payload).await;
     }
 

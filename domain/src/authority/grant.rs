@@ -36,6 +36,10 @@ impl Authority {
                 "a grant has at most 32 scopes; its label and their fields have at most 64 bytes",
             ));
         }
+        let revocation = self.revocations.get(&statement.key).map(|revocation| &revocation.statement);
+        if revocation.is_some_and(|revocation| revocation.ends(statement)) {
+            return invalid("a revocation of this key ends grants that begin as early");
+        }
         match self.grants.get(&statement.key).map(|recorded| &recorded.statement) {
             // Anybody may deliver a statement again; one that was replaced must not come back into force.
             Some(recorded) if recorded != statement && recorded.not_before_ms >= statement.not_before_ms => {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use nsl_schemas::authority::{GenesisManifest, Quorum, SealingProvider};
+use nsl_schemas::authority::{GenesisManifest, Operators, Quorum, SealingProvider};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::price_feed::{PriceFeedCommand, RecordRound, Register};
 use nsl_schemas::errors::{self, ErrorCode};
@@ -43,6 +43,7 @@ fn order(body: PriceFeedCommand, issued_at_ms: u64) -> Order<PriceFeedCommand> {
         sealing_provider: SealingProvider::Development,
         created_at_ms: 0,
     };
+    let operators = Arc::new(Operators::of_genesis(&manifest));
     let genesis = Genesis { sha256: manifest.sha256(), manifest, trust_root: TrustRoot::aws_nitro() };
     Order {
         tenant: Tenant::system(),
@@ -52,7 +53,7 @@ fn order(body: PriceFeedCommand, issued_at_ms: u64) -> Order<PriceFeedCommand> {
         issued_at_ms,
         now_ms: issued_at_ms,
         body,
-        facts: Facts { genesis: Arc::new(genesis), worker_is_registered: false, signing_ms: 0 },
+        facts: Facts { genesis: Arc::new(genesis), operators, worker_is_registered: false, signing_ms: 0 },
     }
 }
 

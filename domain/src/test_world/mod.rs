@@ -4,7 +4,7 @@ mod life;
 
 use std::sync::Arc;
 
-use nsl_schemas::authority::{GenesisManifest, Quorum, SealingProvider};
+use nsl_schemas::authority::{GenesisManifest, Operators, Quorum, SealingProvider};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::token::{AggregateId, Tenant};
@@ -75,6 +75,11 @@ pub(crate) fn order<C>(id: AggregateId, command_id: Uuid, body: C) -> Order<C> {
         issued_at_ms: NOW_MS,
         now_ms: NOW_MS,
         body,
-        facts: Facts { genesis: genesis(), worker_is_registered: true, signing_ms: SIGNING_MS },
+        facts: Facts {
+            operators: Arc::new(Operators::of_genesis(&genesis().manifest)),
+            genesis: genesis(),
+            worker_is_registered: true,
+            signing_ms: SIGNING_MS,
+        },
     }
 }

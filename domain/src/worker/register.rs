@@ -1,6 +1,6 @@
 //! `register`: judge the attestation document and remember the key that it carries.
 
-use nsl_schemas::authority::Build;
+use nsl_schemas::authority::{Build, Operators};
 use nsl_schemas::bytes::Pcr;
 use nsl_schemas::command::worker::{Register, WorkerCommand};
 use nsl_schemas::errors;
@@ -8,7 +8,7 @@ use nsl_schemas::event::worker::{WorkerEvent, WorkerRegistered};
 use nsl_verify::attestation::{self, Expectation, VerifyTime};
 
 use super::{Worker, worker_id};
-use crate::decision::{Genesis, Order, Rejection};
+use crate::decision::{Facts, Order, Rejection};
 
 impl Worker {
     pub(super) fn register(
@@ -23,10 +23,13 @@ impl Worker {
         if order.id != worker_id(&command.key) || !order.tenant.is_system() {
             return invalid(format!("the worker of this key is system/{}", worker_id(&command.key)));
         }
-        let genesis = &order.facts.genesis;
+        let Facts { genesis, operators, .. } = &order.facts;
+        if operators.is_revoked(&command.key) {
+            return invalid("the worker was revoked".to_owned());
+        }
         let document = match attestation::verify(
             &command.attestation.0,
-            &expectation(genesis),
+            &expectation(operators),
             &genesis.trust_root,
             VerifyTime::At(order.now_ms),
         ) {
@@ -49,7 +52,7 @@ impl Worker {
     }
 }
 
-/// What the manifest demands of a worker.
-fn expectation(genesis: &Genesis) -> Expectation {
-    Expectation::of_manifest(genesis.manifest.builds.iter().map(Build::measurements), genesis.sha256.0)
+/// What manifest and operators demand of a worker.
+fn expectation(operators: &Operators) -> Expectation {
+    Expectation::of_manifest(operators.builds().iter().map(Build::measurements), operators.genesis_sha256().0)
 }

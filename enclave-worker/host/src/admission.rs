@@ -1,10 +1,11 @@
-//! Judges every new connection to a worker: only a measured build of the manifest, proven now, gets jobs, and only
-//! when its outcome key is registered.
+//! Judges every new connection to a worker: only a measured build that the operators allow, proven now, gets jobs, and
+//! only when its outcome key is registered. Then it is shown what the operators decided, and whatever they decide later.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -13,17 +14,22 @@ use nsl_client::prepared::unix_now_ms;
 use nsl_enclave_protocol::{
     Admission, AdmissionError, Description, Endpoint, Newcomer, Request, Response, channel,
 };
+use nsl_schemas::authority::{Build, Operators};
 use nsl_schemas::bytes::{Base64, Sha256};
 use nsl_schemas::canonical;
 use nsl_schemas::nkey::PublicKey;
-use nsl_verify::attestation::{self, VerifyTime};
+use nsl_verify::attestation::{self, Expectation, TrustRoot, VerifyTime};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::genesis::Demands;
+use crate::operators::{Followed, ShowError};
 use crate::registration;
 
 /// Bytes of a challenge: nobody guesses one, and none comes twice.
 const NONCE_BYTES: usize = 32;
+/// Between two looks at what the operators decided: a revoked build is told so within this time.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Why a worker gets no jobs.
 #[derive(Debug, thiserror::Error)]
@@ -44,59 +50,136 @@ enum Error {
     Attestation(#[from] attestation::Error),
     #[error("attestation document carries another key than the worker names")]
     OtherKey,
+    #[error("the operators revoked this worker")]
+    Revoked,
     #[error(transparent)]
     Registration(#[from] registration::Error),
+    #[error("worker was not told what the operators decided")]
+    Show(#[from] ShowError),
 }
 
 /// Admits workers.
 #[derive(Debug)]
 pub(crate) struct Gatekeeper {
     client: Client,
-    demands: Demands,
+    root: TrustRoot,
+    followed: Followed,
+    /// Whether the last look at the operators' acts failed.
+    is_cut_off: AtomicBool,
     timeout: Duration,
     /// The key last registered for each endpoint: a connection that only broke needs no second registration.
     registered: Mutex<BTreeMap<Endpoint, PublicKey>>,
+    /// The newest connection to each endpoint, and how many acts went over it.
+    admitted: Mutex<BTreeMap<Endpoint, (Arc<Newcomer>, u32)>>,
 }
 
 impl Gatekeeper {
     /// A gatekeeper that takes at most `timeout` for each call to a worker.
     pub(crate) fn new(client: Client, demands: Demands, timeout: Duration) -> Self {
-        Self { client, demands, timeout, registered: Mutex::default() }
+        let Demands { root, operators } = demands;
+        let followed = Followed::new(client.clone(), operators);
+        Self {
+            client,
+            root,
+            followed,
+            is_cut_off: AtomicBool::new(false),
+            timeout,
+            registered: Mutex::default(),
+            admitted: Mutex::default(),
+        }
     }
 
-    async fn judge(&self, newcomer: &Newcomer) -> Result<(), Error> {
+    /// Follows the operators until `stop`, and shows the admitted workers what they decide.
+    pub(crate) async fn follow(&self, stop: CancellationToken) {
+        let mut looks = tokio::time::interval(FOLLOW_INTERVAL);
+        while stop.run_until_cancelled(looks.tick()).await.is_some() {
+            self.refresh().await;
+            let sequence = self.followed.operators().sequence();
+            let behind: Vec<_> = self
+                .admitted()
+                .values()
+                .filter(|(_, told)| *told < sequence)
+                .map(|(worker, told)| (Arc::clone(worker), *told))
+                .collect();
+            for (worker, told) in behind {
+                self.show(&worker, told).await;
+            }
+        }
+    }
+
+    /// Goes on with what is known when the service does not tell, and says so once: the log judges by newer acts anyway.
+    async fn refresh(&self) {
+        match self.followed.refresh().await {
+            Ok(()) => self.is_cut_off.store(false, Ordering::Relaxed),
+            Err(error) if !self.is_cut_off.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "operators cannot be followed");
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// A worker that is gone is shown everything when it comes back.
+    async fn show(&self, worker: &Arc<Newcomer>, told: u32) {
+        let endpoint = worker.endpoint();
+        match self.followed.show(worker, told, Instant::now() + self.timeout).await {
+            Ok(sequence) => {
+                if let Some((newest, told)) = self.admitted().get_mut(endpoint)
+                    && Arc::ptr_eq(newest, worker)
+                {
+                    *told = sequence;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%endpoint, error = &error as &dyn std::error::Error, "worker not told of the operators");
+            }
+        }
+    }
+
+    /// Returns how many acts the newcomer was shown.
+    async fn judge(&self, newcomer: &Newcomer) -> Result<u32, Error> {
         let endpoint = newcomer.endpoint();
-        let description = self.describe(newcomer).await?;
-        let (key, attestation) = self.challenge(newcomer).await?;
+        self.refresh().await;
+        let operators = self.followed.operators();
+        let description = self.describe(newcomer, &operators).await?;
+        let (key, attestation) = self.challenge(newcomer, &operators).await?;
+        if operators.is_revoked(&key) {
+            return Err(Error::Revoked);
+        }
         if self.registered().get(endpoint) != Some(&key) {
             registration::register(&self.client, key, attestation).await?;
             self.registered().insert(endpoint.clone(), key);
         }
         let Description { version, module_id, genesis_sha256: _, sealing_key_id } = description;
+        let told = self.followed.show(newcomer, 0, Instant::now() + self.timeout).await?;
         tracing::info!(%endpoint, %key, version, module_id, sealing_key_id, "worker admitted");
-        Ok(())
+        Ok(told)
     }
 
     /// What the worker says of itself; its manifest is compared before anything is proven, for a clear error.
-    async fn describe(&self, newcomer: &Newcomer) -> Result<Description, Error> {
+    async fn describe(&self, newcomer: &Newcomer, operators: &Operators) -> Result<Description, Error> {
         let Response::Description { description } = self.ask(newcomer, &Request::Describe).await? else {
             return Err(Error::Unexpected { request: "describe" });
         };
-        let (expected, found) = (self.demands.genesis_sha256, description.genesis_sha256);
+        let (expected, found) = (operators.genesis_sha256(), description.genesis_sha256);
         if found == expected { Ok(description) } else { Err(Error::OtherGenesis { expected, found }) }
     }
 
     /// The worker's key, proven by a document that answers a fresh challenge.
-    async fn challenge(&self, newcomer: &Newcomer) -> Result<(PublicKey, Base64), Error> {
+    async fn challenge(
+        &self,
+        newcomer: &Newcomer,
+        operators: &Operators,
+    ) -> Result<(PublicKey, Base64), Error> {
         let mut nonce = vec![0; NONCE_BYTES];
         rand::fill(&mut nonce).map_err(|_| Error::Randomness)?;
         let request = Request::Register { nonce: Base64(nonce.clone()) };
         let Response::Registration { key, attestation } = self.ask(newcomer, &request).await? else {
             return Err(Error::Unexpected { request: "register" });
         };
-        let expectation = self.demands.expectation.clone().answering(nonce);
+        let builds = operators.builds().iter().map(Build::measurements);
+        let expectation = Expectation::of_manifest(builds, operators.genesis_sha256().0).answering(nonce);
         let now = VerifyTime::At(unix_now_ms());
-        let document = attestation::verify(&attestation.0, &expectation, &self.demands.root, now)?;
+        let document = attestation::verify(&attestation.0, &expectation, &self.root, now)?;
         if document.public_key.as_deref() != Some(key.0.as_slice()) {
             return Err(Error::OtherKey);
         }
@@ -111,6 +194,10 @@ impl Gatekeeper {
         }
     }
 
+    fn admitted(&self) -> std::sync::MutexGuard<'_, BTreeMap<Endpoint, (Arc<Newcomer>, u32)>> {
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn registered(&self) -> std::sync::MutexGuard<'_, BTreeMap<Endpoint, PublicKey>> {
         self.registered.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -122,11 +209,17 @@ impl Admission for Gatekeeper {
         newcomer: Newcomer,
     ) -> Pin<Box<dyn Future<Output = Result<(), AdmissionError>> + Send + '_>> {
         Box::pin(async move {
-            self.judge(&newcomer).await.map_err(|error| {
-                let endpoint = newcomer.endpoint();
-                tracing::warn!(%endpoint, error = &error as &dyn std::error::Error, "worker not admitted");
-                error.into()
-            })
+            let endpoint = newcomer.endpoint().clone();
+            match self.judge(&newcomer).await {
+                Ok(told) => {
+                    self.admitted().insert(endpoint, (Arc::new(newcomer), told));
+                    Ok(())
+                }
+                Err(error) => {
+                    tracing::warn!(%endpoint, error = &error as &dyn std::error::Error, "worker not admitted");
+                    Err(error.into())
+                }
+            }
         })
     }
 }

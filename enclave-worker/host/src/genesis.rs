@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use nsl_schemas::authority::Build;
-use nsl_schemas::bytes::Sha256;
+use nsl_schemas::authority::Operators;
 use nsl_schemas::genesis;
-use nsl_verify::attestation::{self, Expectation, TrustRoot};
+use nsl_verify::attestation::{self, TrustRoot};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
@@ -38,10 +37,9 @@ pub enum Error {
 /// What every worker must prove.
 #[derive(Debug, Clone)]
 pub(crate) struct Demands {
-    pub(crate) genesis_sha256: Sha256,
     pub(crate) root: TrustRoot,
-    /// Without a nonce, which each admission adds.
-    pub(crate) expectation: Expectation,
+    /// Before the operators' first act.
+    pub(crate) operators: Operators,
 }
 
 /// Reads the genesis file.
@@ -52,13 +50,8 @@ pub(crate) async fn read(path: &Path) -> Result<Demands, Error> {
     file.take(genesis::FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).await.map_err(failed)?;
     let signed = genesis::parse(&bytes).map_err(|source| Error::Content { path: path.to_owned(), source })?;
     let manifest = signed.statement;
-    let genesis_sha256 = manifest.sha256();
     Ok(Demands {
-        genesis_sha256,
         root: TrustRoot::from_sha256(manifest.attestation_root_sha256.0).map_err(Error::Root)?,
-        expectation: Expectation::of_manifest(
-            manifest.builds.iter().map(Build::measurements),
-            genesis_sha256.0,
-        ),
+        operators: Operators::of_genesis(&manifest),
     })
 }

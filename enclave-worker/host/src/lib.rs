@@ -4,12 +4,14 @@
 //! It is trusted with nothing: it can lose or delay work, but neither read a key nor invent an outcome.
 
 mod admission;
+mod attestations;
 pub mod config;
 mod failpoints;
 mod genesis;
 mod job;
 mod lane;
 mod metrics;
+mod operators;
 mod parking;
 mod registration;
 mod report;

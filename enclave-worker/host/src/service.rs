@@ -16,6 +16,7 @@ use nsl_telemetry::Context;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Gatekeeper;
+use crate::attestations;
 use crate::config::{self, Config};
 use crate::genesis;
 use crate::job::Desk;
@@ -69,8 +70,11 @@ pub async fn run(context: Context<Config>) -> Result<(), Error> {
     };
     let bus = bus?;
     keep_streams(&context, &bus);
-    let desk = open_desk(config, &bus).await?;
+    let desk = open_desk(&context, &bus).await?;
     watch_health(&context, &bus, &desk.pool, &metrics);
+    let stop = context.shutdown.token().clone();
+    let serving = attestations::serve(bus.clone(), desk.pool.clone(), desk.call_timeout, stop);
+    context.shutdown.spawn("attestations", serving);
     for kind in ENCLAVE_KINDS {
         if !start_lanes(&context, kind, &bus, &desk, &metrics).await? {
             return Ok(());
@@ -91,15 +95,21 @@ fn keep_streams(context: &Context<Config>, bus: &Bus) {
 }
 
 /// The pool of workers, admitted by this site's manifest, and the client that reports for them.
-async fn open_desk(config: &Config, bus: &Bus) -> Result<Desk, Error> {
+async fn open_desk(context: &Context<Config>, bus: &Bus) -> Result<Desk, Error> {
+    let config = &context.config;
     let issuer = issuer::read(&config.issuer.seed_file)?;
     let demands = genesis::read(&config.genesis.file).await?;
     let options = Options::new(NAME, Tenant::system()).issued_by(issuer);
     let client = Client::over(bus.client().clone(), options);
     let admission_timeout = Duration::from_millis(config.workers.admission_timeout_ms.get());
-    let gatekeeper: Arc<dyn Admission> =
-        Arc::new(Gatekeeper::new(client.clone(), demands, admission_timeout));
-    let options = PoolOptions { admission: Some(gatekeeper), ..PoolOptions::default() };
+    let gatekeeper = Arc::new(Gatekeeper::new(client.clone(), demands, admission_timeout));
+    let (following, stop) = (Arc::clone(&gatekeeper), context.shutdown.token().clone());
+    context.shutdown.spawn("operators", async move {
+        following.follow(stop).await;
+        Ok::<(), Infallible>(())
+    });
+    let admission: Option<Arc<dyn Admission>> = Some(gatekeeper);
+    let options = PoolOptions { admission, ..PoolOptions::default() };
     let pool = Pool::open(config.endpoints()?, options)?;
     Ok(Desk { client, pool, call_timeout: Duration::from_millis(config.jobs.call_timeout_ms.get()) })
 }

@@ -1,5 +1,6 @@
 //! What a host asks of a worker, as canonical JSON in one message of the channel, which bounds its size.
 
+use nsl_schemas::authority::{OperatorStatement, Signed};
 use nsl_schemas::bytes::Base64;
 use nsl_schemas::canonical;
 use nsl_schemas::job::EnclaveJob;
@@ -15,6 +16,11 @@ pub enum Request {
     Register {
         /// The challenge that the attestation document must carry.
         nonce: Base64,
+    },
+    /// This is what the operators decided; acts that were shown before are passed over, so none asks how far you are.
+    Follow {
+        /// In their order.
+        acts: Vec<Signed<OperatorStatement>>,
     },
     /// Do this job.
     Perform {
@@ -41,7 +47,11 @@ mod tests {
 
     #[test]
     fn requests_come_back_as_they_were_sent() {
-        for request in [Request::Describe, Request::Register { nonce: Base64(vec![1, 2, 3]) }] {
+        for request in [
+            Request::Describe,
+            Request::Follow { acts: vec![] },
+            Request::Register { nonce: Base64(vec![1, 2, 3]) },
+        ] {
             assert_eq!(Request::from_bytes(&request.to_bytes()).unwrap(), request);
         }
         assert_eq!(Request::Describe.to_bytes(), br#"{"request":"describe"}"#);

@@ -22,6 +22,13 @@ pub enum Response {
         /// A COSE_Sign1 attestation document that answers the nonce.
         attestation: Base64,
     },
+    /// To `follow`: how far the worker is.
+    Following {
+        /// Of the last act that it was shown.
+        sequence: u32,
+        /// That act's hash, or the manifest's.
+        head_sha256: Sha256,
+    },
     /// To `perform`: done or refused, in either case signed.
     Outcome {
         /// What became of the job.
@@ -84,6 +91,7 @@ mod tests {
         for response in [
             Response::Description { description },
             Response::Registration { key: key.public(), attestation: Base64(vec![4; 100]) },
+            Response::Following { sequence: 7, head_sha256: Sha256([5; 32]) },
             Response::Outcome { outcome: Box::new(outcome) },
             Response::Error { code: "unavailable".into(), message: "nsm".into() },
         ] {

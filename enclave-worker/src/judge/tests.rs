@@ -1,7 +1,8 @@
 //! Every link of a job, broken one at a time.
 
 use nsl_schemas::authority::{
-    Build, GenesisManifest, GrantChain, IssuerGrant, Quorum, Scope, SealingProvider, Signed, TenantRoot,
+    Build, GenesisManifest, GrantChain, GrantRevocation, IssuerGrant, Operators, Quorum, Scope,
+    SealingProvider, Signed, TenantRoot,
 };
 use nsl_schemas::bytes::{Base64, Pcr};
 use nsl_schemas::canonical;
@@ -22,7 +23,7 @@ fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(&[seed; 32])
 }
 
-fn genesis() -> Genesis {
+fn genesis() -> Operators {
     let manifest = GenesisManifest {
         log_origin: "test".into(),
         quorum: Quorum { threshold: 1, keys: vec![key(1).public()] },
@@ -31,13 +32,19 @@ fn genesis() -> Genesis {
         sealing_provider: SealingProvider::Development,
         created_at_ms: 1,
     };
-    Genesis::obey(Signed::sign(manifest, &[&key(1)])).unwrap()
+    Operators::of_genesis(&manifest)
 }
 
 /// A chain from the genesis quorum (key 1) over the tenant's root (key 2) to the issuer (key 3).
 fn chain(change: impl FnOnce(&mut IssuerGrant)) -> GrantChain {
-    let (genesis_sha256, tenant) = (genesis().sha256(), Tenant::parse("acme").unwrap());
-    let root = TenantRoot { genesis_sha256, tenant: tenant.clone(), key: key(2).public(), issued_at_ms: 1 };
+    let (genesis_sha256, tenant) = (genesis().genesis_sha256(), Tenant::parse("acme").unwrap());
+    let root = TenantRoot {
+        genesis_sha256,
+        tenant: tenant.clone(),
+        key: key(2).public(),
+        issued_at_ms: 1,
+        epoch: 0,
+    };
     let any = || "*".to_owned();
     let mut grant = IssuerGrant {
         genesis_sha256,
@@ -49,7 +56,8 @@ fn chain(change: impl FnOnce(&mut IssuerGrant)) -> GrantChain {
         expires_at_ms: NOW_MS + 1,
     };
     change(&mut grant);
-    GrantChain { root: Signed::sign(root, &[&key(1)]), grant: Signed::sign(grant, &[&key(2)]) }
+    let (root, grant) = (Signed::sign(root, &[&key(1)]), Signed::sign(grant, &[&key(2)]));
+    GrantChain { root, grant, revocation: None }
 }
 
 fn policy() -> Policy {
@@ -98,7 +106,7 @@ fn state() -> (SealedKey, Policy) {
 
 #[test]
 fn a_sound_job_is_judged_to_be_what_its_command_asks() {
-    let judged = judge(&good(), &genesis(), NOW_MS).unwrap();
+    let judged = judge(&good(), &Chains::default(), &genesis(), NOW_MS).unwrap();
     assert_eq!(judged.work, Work::CreateKey(policy()));
     assert_eq!(judged.subject.wallet.as_str(), "main");
     assert_eq!(judged.subject.command_id, Uuid::from_u128(7));
@@ -107,7 +115,7 @@ fn a_sound_job_is_judged_to_be_what_its_command_asks() {
 #[test]
 fn a_command_that_expired_while_it_waited_is_still_legal_work() {
     let old = job_of(command_issued_at(CREATE, &create_payload(), 1));
-    assert!(judge(&old, &genesis(), NOW_MS).is_ok());
+    assert!(judge(&old, &Chains::default(), &genesis(), NOW_MS).is_ok());
 }
 
 #[test]
@@ -194,7 +202,21 @@ fn each_broken_link_is_refused_with_its_code() {
         ("other aggregate", INVALID, job_of(command("nsl.v1.cmd.acme.price-feed.main.create", "{}"))),
     ];
     for (name, code, job) in cases {
-        let refusal = judge(&job, &genesis(), NOW_MS).unwrap_err();
+        let refusal = judge(&job, &Chains::default(), &genesis(), NOW_MS).unwrap_err();
         assert_eq!(refusal.code.code, code, "{name}: {refusal}");
     }
+}
+
+#[test]
+fn a_job_whose_grant_was_taken_back_is_refused() {
+    let statement = GrantRevocation {
+        genesis_sha256: genesis().genesis_sha256(),
+        key: key(3).public(),
+        revoked_at_ms: 0,
+        tenant: Tenant::parse("acme").unwrap(),
+    };
+    let mut job = good();
+    job.authority.revocation = Some(Signed::sign(statement, &[&key(2)]));
+    let refusal = judge(&job, &Chains::default(), &genesis(), NOW_MS).unwrap_err();
+    assert_eq!(refusal.code, errors::WORKER_AUTHORITY_DENIED);
 }

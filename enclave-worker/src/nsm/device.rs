@@ -64,6 +64,16 @@ impl Nsm for Device {
         }
     }
 
+    fn pcr(&mut self, index: u16) -> Result<Pcr, Error> {
+        let operation = "describe pcr";
+        match self.process(operation, Request::DescribePCR { index })? {
+            Response::DescribePCR { lock: _, data } => {
+                Pcr::try_from(data).map_err(|_| Error::UnexpectedResponse { operation })
+            }
+            _ => Err(Error::UnexpectedResponse { operation }),
+        }
+    }
+
     fn extend_pcr(&mut self, index: u16, data: &[u8]) -> Result<Pcr, Error> {
         let operation = "extend pcr";
         match self.process(operation, Request::ExtendPCR { index, data: data.to_vec() })? {
@@ -129,6 +139,7 @@ mod tests {
         let mut device = Device::open_at("/dev/null").unwrap();
         let failures = [
             device.describe().map(drop),
+            device.pcr(0).map(drop),
             device.extend_pcr(16, b"data").map(drop),
             device.lock_pcr(16),
             device.attest(AttestationRequest::default()).map(drop),

@@ -39,6 +39,11 @@ impl NsmHandle {
         self.ask(|nsm| nsm.describe()).await
     }
 
+    /// The value of a register.
+    pub async fn pcr(&self, index: u16) -> Result<Pcr, Error> {
+        self.ask(move |nsm| nsm.pcr(index)).await
+    }
+
     /// Extends a register and returns its new value.
     pub async fn extend_pcr(&self, index: u16, data: Vec<u8>) -> Result<Pcr, Error> {
         self.ask(move |nsm| nsm.extend_pcr(index, &data)).await

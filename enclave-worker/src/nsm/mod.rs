@@ -64,6 +64,9 @@ pub trait Nsm: Send {
     /// What the module says of itself.
     fn describe(&mut self) -> Result<Description, Error>;
 
+    /// The value of a register.
+    fn pcr(&mut self, index: u16) -> Result<Pcr, Error>;
+
     /// Extends a register and returns its new value, SHA384(old ‖ data).
     fn extend_pcr(&mut self, index: u16, data: &[u8]) -> Result<Pcr, Error>;
 

@@ -6,6 +6,8 @@ mod jobs;
 #[cfg(test)]
 mod mutations;
 #[cfg(test)]
+mod operators;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod site;

@@ -70,8 +70,13 @@ impl Site {
 
     /// One more worker process of the site.
     pub(crate) async fn worker(&self) -> Worker {
+        self.worker_of_build(MEASUREMENTS).await
+    }
+
+    /// A worker process that measures as another build.
+    pub(crate) async fn worker_of_build(&self, measurements: [[u8; 48]; 3]) -> Worker {
         let genesis = Genesis::obey(self.genesis.clone()).unwrap();
-        Worker::start(genesis, Box::new(self.nsm(MEASUREMENTS)), self.sealing_key()).await.unwrap()
+        Worker::start(genesis, Box::new(self.nsm(measurements)), self.sealing_key()).await.unwrap()
     }
 
     pub(crate) fn expectation(&self) -> Expectation {
@@ -80,8 +85,13 @@ impl Site {
 
     fn chain(&self) -> GrantChain {
         let (genesis_sha256, tenant) = (self.genesis_sha256(), tenant());
-        let root =
-            TenantRoot { genesis_sha256, tenant: tenant.clone(), key: key(2).public(), issued_at_ms: 1 };
+        let root = TenantRoot {
+            genesis_sha256,
+            tenant: tenant.clone(),
+            key: key(2).public(),
+            issued_at_ms: 1,
+            epoch: 0,
+        };
         let any = || "*".to_owned();
         let grant = IssuerGrant {
             genesis_sha256,
@@ -92,7 +102,11 @@ impl Site {
             not_before_ms: 0,
             expires_at_ms: u64::MAX >> 11,
         };
-        GrantChain { root: Signed::sign(root, &[&key(1)]), grant: Signed::sign(grant, &[&key(2)]) }
+        GrantChain {
+            root: Signed::sign(root, &[&key(1)]),
+            grant: Signed::sign(grant, &[&key(2)]),
+            revocation: None,
+        }
     }
 
     fn job(&self, wallet: &str, verb: &str, payload: String, task: EnclaveTask) -> EnclaveJob {

@@ -9,7 +9,7 @@ use nsl_client::{Client, ConnectError, Credentials, Options, SendError};
 use nsl_local_services::{
     NatsEndpoint, PrivateFileError, Site, SiteDirectory, make_directory, read_bounded, write_private,
 };
-use nsl_schemas::authority::{Build, GenesisManifest, Quorum, SealingProvider, Signed};
+use nsl_schemas::authority::{Build, GenesisManifest, Operators, Quorum, SealingProvider, Signed};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::canonical;
 use nsl_schemas::command::authority::AUTHORITY_ID;
@@ -210,8 +210,9 @@ impl Registrar {
         let quorum = keys::obtain(&self.directory, keys::QUORUM)?;
         let root = keys::obtain(&self.directory, name)?;
         let issued_at_ms = self.manifest.created_at_ms;
-        let payload =
-            authority::register_root(&self.manifest, tenant, root.public(), issued_at_ms, &[&quorum])?;
+        // A local site's operators never change, and what is said must be the same at every start.
+        let operators = Operators::of_genesis(&self.manifest);
+        let payload = authority::register_root(&operators, tenant, root.public(), issued_at_ms, &[&quorum])?;
         self.send(tenant, "register-root", &payload).await
     }
 

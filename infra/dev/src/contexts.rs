@@ -30,14 +30,16 @@ const SYSTEM: &str = "system";
 
 /// Writes the contexts of the first tenant and of the operators; returns the folder to use as `XDG_CONFIG_HOME`.
 pub(crate) fn write(site: &SiteDirectory, nats: &NatsEndpoint, files: &Files) -> Result<PathBuf, Error> {
+    let developer = keys::seed_file(site, keys::DEVELOPER);
     let operator = json!({
         "url": nats.server(),
         "tenant": SYSTEM,
         "user": OPERATOR,
         "password_file": password_file(site, nats, OPERATOR)?,
+        // Statements prove themselves; any key may deliver them.
+        "issuer_file": developer,
         "genesis_file": files.genesis,
     });
-    let developer = keys::seed_file(site, keys::DEVELOPER);
     let demo = tenant_context(site, nats, files, DEMO_TENANT, &developer)?;
     put(site, [(LOCAL, demo), (OPERATOR, operator)])
 }

@@ -10,6 +10,7 @@ use cqrs_es::{AggregateError, CqrsFramework};
 use nsl_client::authority;
 use nsl_domain::decision::{Facts, Genesis, Order, Rejection};
 use nsl_domain::wallet::Wallet;
+use nsl_schemas::authority::Operators;
 use nsl_schemas::command::{self, Command};
 use nsl_verify::attestation::TrustRoot;
 use postgres_es::{PostgresCqrs, PostgresEventRepository};
@@ -50,6 +51,7 @@ pub(crate) struct Call {
 pub(crate) struct Stock {
     framework: Arc<PostgresCqrs<Wallet>>,
     genesis: Arc<Genesis>,
+    operators: Arc<Operators>,
 }
 
 impl Stock {
@@ -76,8 +78,9 @@ impl Stock {
         let store = PersistedEventStore::new_event_store(PostgresEventRepository::new(pool));
         let manifest = authority::read_genesis(genesis)?.statement;
         let trust_root = TrustRoot::from_sha256(manifest.attestation_root_sha256.0)?;
+        let operators = Arc::new(Operators::of_genesis(&manifest));
         let genesis = Arc::new(Genesis { sha256: manifest.sha256(), manifest, trust_root });
-        Ok(Self { framework: Arc::new(CqrsFramework::new(store, Vec::new(), ())), genesis })
+        Ok(Self { framework: Arc::new(CqrsFramework::new(store, Vec::new(), ())), genesis, operators })
     }
 
     /// Reads commands beforehand, as ours are signed beforehand.
@@ -109,6 +112,7 @@ impl Stock {
                 body: *body,
                 facts: Facts {
                     genesis: Arc::clone(&self.genesis),
+                    operators: Arc::clone(&self.operators),
                     worker_is_registered: false,
                     signing_ms: SIGNING_MS,
                 },

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nsl_commands::aggregates::{StreamKey, Versioned, aggregate_type};
 use nsl_domain::decision::{Facts, Order};
 use nsl_event_store::CommandAppend;
+use nsl_schemas::authority::Operators;
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::Command;
 use nsl_schemas::envelope::Envelope;
@@ -160,6 +161,7 @@ async fn decide_again(
         body,
         facts: Facts {
             genesis: Arc::clone(&world.genesis),
+            operators: Arc::new(Operators::of_genesis(&world.genesis.manifest)),
             worker_is_registered: false,
             signing_ms: SIGNING_MS,
         },

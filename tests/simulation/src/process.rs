@@ -60,7 +60,7 @@ pub(crate) async fn keep_running(world: Arc<World>, index: u64) {
 
 async fn run(world: Arc<World>, life: Arc<Life>, index: u64) {
     let log = SimulatedLog { world: Arc::clone(&world), life: Arc::clone(&life) };
-    let directory = Arc::new(Directory::default());
+    let directory = Arc::new(Directory::of_genesis(&world.genesis.manifest));
     let mut position = 0;
     while follow(&log, &directory, &mut position).await.is_err() {
         tokio::time::sleep(FOLLOW).await;
@@ -103,7 +103,7 @@ fn parts(
         genesis: Arc::clone(&world.genesis),
         signing_ms: SIGNING_MS,
         directory,
-        admission: Admission::new(Arc::clone(&world.genesis), limits()),
+        admission: Admission::new(limits()),
         metrics: metrics.expect("the service registers the same metrics"),
         log_gate: Readiness::default().gate("log", "begins"),
         cache_aggregates_max: NonZeroUsize::new(CACHE_AGGREGATES_MAX).expect("above 0"),

@@ -113,7 +113,7 @@ fn tenant() -> Tenant {
 /// Names the tenant's root key.
 pub(crate) fn register_root(id: Uuid, genesis: &Genesis) -> Draft {
     let (genesis_sha256, tenant, issued_at_ms) = (genesis.sha256, tenant(), 0);
-    let statement = TenantRoot { genesis_sha256, tenant, key: key(ROOT).public(), issued_at_ms };
+    let statement = TenantRoot { epoch: 0, genesis_sha256, tenant, key: key(ROOT).public(), issued_at_ms };
     let root = Signed::sign(statement, &[&key(QUORUM)]);
     draft(id, ROOT, "authority.root.register-root", serde_json::json!({ "root": root }).to_string())
 }

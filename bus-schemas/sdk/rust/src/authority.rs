@@ -1,6 +1,8 @@
-//! Makes and checks the statements by which a genesis quorum names tenant roots and roots grant issuers (D8).
+//! Makes the statements by which operators name tenant roots and roots grant issuers (D8).
 
-use nsl_schemas::authority::{GenesisManifest, IssuerGrant, Quorum, SCOPES_MAX, Scope, Signed, TenantRoot};
+use nsl_schemas::authority::{
+    GenesisManifest, IssuerGrant, Operators, Quorum, SCOPES_MAX, Scope, Signed, TenantRoot,
+};
 use nsl_schemas::canonical;
 use nsl_schemas::command::authority::{Grant, RegisterRoot};
 use nsl_schemas::nkey::{PublicKey, SigningKey};
@@ -17,7 +19,7 @@ pub enum Error {
     #[error("genesis manifest is not signed by its own quorum")]
     GenesisUnsigned,
     /// The keys given are not the quorum.
-    #[error("these keys do not meet the genesis quorum of {threshold} of {keys}")]
+    #[error("these keys do not meet the operators' quorum of {threshold} of {keys}")]
     QuorumNotMet {
         /// How many must sign.
         threshold: u8,
@@ -63,21 +65,26 @@ pub fn parse_scope(text: &str) -> Result<Scope, Error> {
     }
 }
 
-/// Lets the quorum name `key` as the root of `tenant`.
+/// What the operators sign to name `key` as the root of `tenant`.
+pub fn tenant_root(operators: &Operators, tenant: &Tenant, key: PublicKey, issued_at_ms: u64) -> TenantRoot {
+    let (epoch, genesis_sha256) = (operators.epoch(), operators.genesis_sha256());
+    TenantRoot { epoch, genesis_sha256, tenant: tenant.clone(), key, issued_at_ms }
+}
+
+/// Lets the operators name `key` as the root of `tenant`.
 pub fn register_root(
-    genesis: &GenesisManifest,
+    operators: &Operators,
     tenant: &Tenant,
     key: PublicKey,
     issued_at_ms: u64,
     quorum_keys: &[&SigningKey],
 ) -> Result<RegisterRoot, Error> {
-    let statement =
-        TenantRoot { genesis_sha256: genesis.sha256(), tenant: tenant.clone(), key, issued_at_ms };
-    let root = Signed::sign(statement, quorum_keys);
-    if root.is_signed_by(&genesis.quorum) {
+    let root = Signed::sign(tenant_root(operators, tenant, key, issued_at_ms), quorum_keys);
+    let quorum = operators.quorum();
+    if root.is_signed_by(quorum) {
         Ok(RegisterRoot { root })
     } else {
-        let Quorum { threshold, keys } = &genesis.quorum;
+        let Quorum { threshold, keys } = quorum;
         Err(Error::QuorumNotMet { threshold: *threshold, keys: keys.len() })
     }
 }
@@ -104,6 +111,15 @@ pub fn grant(
     terms: GrantTerms,
     root_key: &SigningKey,
 ) -> Result<Grant, Error> {
+    Ok(Grant { grant: Signed::sign(issuer_grant(genesis, tenant, terms)?, &[root_key]) })
+}
+
+/// What the root of `tenant` signs to grant `terms`.
+pub fn issuer_grant(
+    genesis: &GenesisManifest,
+    tenant: &Tenant,
+    terms: GrantTerms,
+) -> Result<IssuerGrant, Error> {
     let GrantTerms { key, label, scopes, not_before_ms, expires_at_ms } = terms;
     if !(1..=SCOPES_MAX).contains(&scopes.len()) {
         return Err(Error::ScopeCount { count: scopes.len() });
@@ -113,8 +129,7 @@ pub fn grant(
     }
     let genesis_sha256 = genesis.sha256();
     let tenant = tenant.clone();
-    let statement = IssuerGrant { genesis_sha256, tenant, key, label, scopes, not_before_ms, expires_at_ms };
-    Ok(Grant { grant: Signed::sign(statement, &[root_key]) })
+    Ok(IssuerGrant { genesis_sha256, tenant, key, label, scopes, not_before_ms, expires_at_ms })
 }
 
 #[cfg(test)]
@@ -153,18 +168,19 @@ mod tests {
     #[test]
     fn statements_made_here_form_a_chain_that_authorises() {
         let (genesis, tenant) = (genesis(), Tenant::parse("acme").unwrap());
-        let root = register_root(&genesis, &tenant, key(4).public(), 1, &[&key(1), &key(3)]).unwrap().root;
+        let operators = Operators::of_genesis(&genesis);
+        let root = register_root(&operators, &tenant, key(4).public(), 1, &[&key(1), &key(3)]).unwrap().root;
         let grant = grant(&genesis, &tenant, terms(&["wallet/*/create"]), &key(4)).unwrap().grant;
-        let chain = GrantChain { root, grant };
+        let chain = GrantChain { root, grant, revocation: None };
         let subject = CommandSubject::parse("nsl.v1.cmd.acme.wallet.main.create").unwrap();
-        assert_eq!(chain.authorises(&genesis, key(5).public(), &subject, 15), Ok(()));
+        assert_eq!(chain.authorises(&operators, key(5).public(), &subject, 15), Ok(()));
     }
 
     #[test]
     fn too_few_quorum_keys_make_no_root() {
-        let (genesis, tenant) = (genesis(), Tenant::parse("acme").unwrap());
+        let (operators, tenant) = (Operators::of_genesis(&genesis()), Tenant::parse("acme").unwrap());
         for keys in [vec![], vec![&key(1)], vec![&key(1), &key(1)], vec![&key(1), &key(9)]] {
-            let made = register_root(&genesis, &tenant, key(4).public(), 1, &keys);
+            let made = register_root(&operators, &tenant, key(4).public(), 1, &keys);
             assert!(matches!(made, Err(Error::QuorumNotMet { threshold: 2, keys: 3 })));
         }
     }

@@ -1,6 +1,6 @@
 //! Judges a wallet's birth certificate before anybody shows or funds its address (D8).
 
-use nsl_schemas::authority::{Build, GenesisManifest, Quorum};
+use nsl_schemas::authority::{Build, GenesisManifest, Operators, Quorum};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::outcome::{BirthCertificate, BirthStatement};
 use nsl_schemas::token::{AggregateId, Tenant};
@@ -12,6 +12,8 @@ use uuid::Uuid;
 pub struct Expectation<'a> {
     /// The manifest that the client trusts.
     pub genesis: &'a GenesisManifest,
+    /// What the operators decided since, see [`crate::Client::operators`]: only builds that they allow count.
+    pub operators: &'a Operators,
     /// Whose wallet.
     pub tenant: &'a Tenant,
     /// Which wallet.
@@ -56,7 +58,7 @@ pub fn check(certificate: &BirthCertificate, expectation: &Expectation<'_>) -> R
     let genesis = expectation.genesis;
     let root = TrustRoot::from_sha256(genesis.attestation_root_sha256.0).map_err(Error::TrustRoot)?;
     let demanded = attestation::Expectation::of_manifest(
-        genesis.builds.iter().map(Build::measurements),
+        expectation.operators.builds().iter().map(Build::measurements),
         genesis.sha256().0,
     );
     let document = attestation::verify(&document.0, &demanded, &root, VerifyTime::Document)
@@ -83,7 +85,7 @@ fn first_difference(statement: &BirthStatement, expectation: &Expectation<'_>) -
 
 #[cfg(test)]
 mod tests {
-    use nsl_schemas::authority::SealingProvider;
+    use nsl_schemas::authority::{Operators, SealingProvider};
     use nsl_schemas::bytes::Base64;
     use nsl_schemas::nkey::SigningKey;
 
@@ -91,6 +93,7 @@ mod tests {
 
     struct World {
         genesis: GenesisManifest,
+        operators: Operators,
         tenant: Tenant,
         wallet: AggregateId,
         owners: Quorum,
@@ -108,13 +111,14 @@ mod tests {
             created_at_ms: 1,
         };
         let (tenant, wallet) = (Tenant::parse("acme").unwrap(), AggregateId::parse("main").unwrap());
-        World { genesis, tenant, wallet, owners }
+        World { operators: Operators::of_genesis(&genesis), genesis, tenant, wallet, owners }
     }
 
     impl World {
         fn expectation(&self) -> Expectation<'_> {
             Expectation {
                 genesis: &self.genesis,
+                operators: &self.operators,
                 tenant: &self.tenant,
                 wallet: &self.wallet,
                 command_id: Uuid::from_u128(7),

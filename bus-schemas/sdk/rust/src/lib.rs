@@ -1,16 +1,19 @@
 #![doc = include_str!("../README.md")]
 
+pub mod attestation;
 pub mod authority;
 pub mod birth;
 mod client;
 pub mod events;
 mod held;
 pub mod issuer;
+pub mod operators;
 mod options;
 pub mod prepared;
 pub mod prices;
 pub mod query;
 mod send;
+pub mod statement;
 pub mod transfer;
 pub mod wallet;
 

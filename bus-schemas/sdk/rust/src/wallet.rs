@@ -12,7 +12,7 @@ use nsl_schemas::token::{AggregateId, AggregateType, Tenant};
 use uuid::Uuid;
 
 use crate::events::{self, EventFilter, PublishedEvent};
-use crate::{Client, Prepared, SendError, birth};
+use crate::{Client, Prepared, SendError, birth, operators};
 
 /// Why there is no wallet to use.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,9 @@ pub enum Error {
     /// The command was not accepted.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// It is not known which builds the operators allow.
+    #[error(transparent)]
+    Operators(#[from] operators::Error),
     /// The events cannot be followed.
     #[error("waiting for wallet {wallet}")]
     Events {
@@ -110,8 +113,10 @@ impl Client {
         let Create { policy } = canonical::from_slice(prepared.command().payload.as_bytes())
             .map_err(|source| Error::OtherCommand { command_id, source: Some(source) })?;
         let result = self.send(prepared).await?;
+        let operators = self.operators(genesis).await?;
         let expectation = birth::Expectation {
             genesis,
+            operators: &operators,
             tenant: &subject.tenant,
             wallet: &subject.id,
             command_id,

@@ -48,9 +48,21 @@ impl Outcome {
                     ("builds", builds.join(", ")),
                 ])
             }
-            Self::RootRegistered { key, command } => format!("root {key} registered\n{}", recorded(command)),
-            Self::IssuerGranted { key, label, command } => {
-                format!("{label} ({key}) granted\n{}", recorded(command))
+            Self::WorkerAttested { key, build, module_id, attested_at_ms } => facts(&[
+                ("worker", key.to_string()),
+                ("build", build.clone()),
+                ("module", module_id.clone()),
+                ("attested at ms", attested_at_ms.to_string()),
+            ]),
+            Self::AuthorityShown(operators) => facts(&operators.rows()),
+            Self::StatementWritten { file, statement } => {
+                format!("{}\nto be signed: {}", statement.human(), file.display())
+            }
+            Self::StatementSigned { file, key, statement } => {
+                format!("{}\nsigned by {key}: {}", statement.human(), file.display())
+            }
+            Self::StatementRecorded { statement, command } => {
+                format!("{}\n{}", statement.human(), recorded(command))
             }
             Self::WalletCreated(wallet) => {
                 format!("wallet {} created, its birth certificate holds\n{}", wallet.wallet, checked(wallet))

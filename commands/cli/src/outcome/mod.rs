@@ -2,6 +2,7 @@
 //! them.
 
 mod attestation;
+mod authority;
 mod human;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub(crate) use self::attestation::ExaminedAttestation;
+pub(crate) use self::authority::{OperatorsShown, StatementShown};
 use crate::contexts::Context;
 
 /// How a command ended well.
@@ -48,13 +50,24 @@ pub(crate) enum Outcome {
         sha256: Sha256,
         manifest: Signed<GenesisManifest>,
     },
-    RootRegistered {
+    AuthorityShown(OperatorsShown),
+    WorkerAttested {
         key: PublicKey,
-        command: Recorded,
+        build: String,
+        module_id: String,
+        attested_at_ms: u64,
     },
-    IssuerGranted {
+    StatementWritten {
+        file: PathBuf,
+        statement: StatementShown,
+    },
+    StatementSigned {
+        file: PathBuf,
         key: PublicKey,
-        label: String,
+        statement: StatementShown,
+    },
+    StatementRecorded {
+        statement: StatementShown,
         command: Recorded,
     },
     WalletCreated(CheckedWallet),

@@ -77,7 +77,7 @@ fn what_is_not_understood_is_a_usage_error() {
         &["wallet", "list", "--limit", "101"],
         &["wallet", "list", "--timeout", "0"],
         &["context", "add", "-", "--url", "u", "--tenant", "t"],
-        &["authority", "grant", "UNOKEY", "--label", "l", "--scope", "a/b/c", "--root-seed", "f"],
+        &["authority", "grant", "UNOKEY", "--label", "l", "--scope", "a/b/c", "--seed", "f"],
     ] {
         let run = home.nsl(arguments);
         assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{arguments:?}: {}", run.stderr);

@@ -24,7 +24,8 @@ fn command() -> SignedCommand {
 
 fn chain() -> GrantChain {
     let genesis_sha256 = genesis().sha256;
-    let root = TenantRoot { genesis_sha256, tenant: acme(), key: key(20).public(), issued_at_ms: 1 };
+    let root =
+        TenantRoot { genesis_sha256, tenant: acme(), key: key(20).public(), issued_at_ms: 1, epoch: 0 };
     let grant = IssuerGrant {
         genesis_sha256,
         tenant: acme(),
@@ -34,7 +35,8 @@ fn chain() -> GrantChain {
         not_before_ms: 0,
         expires_at_ms: NOW_MS + 1,
     };
-    GrantChain { root: Signed::sign(root, &[&key(1), &key(2)]), grant: Signed::sign(grant, &[&key(20)]) }
+    let (root, grant) = (Signed::sign(root, &[&key(1), &key(2)]), Signed::sign(grant, &[&key(20)]));
+    GrantChain { root, grant, revocation: None }
 }
 
 fn asks(event: &WalletEvent, wallet: &Wallet, authority: Option<&GrantChain>) -> Option<Job> {

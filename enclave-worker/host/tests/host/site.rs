@@ -112,8 +112,13 @@ impl Site {
     /// The job of a command that creates a wallet.
     pub(crate) fn create_key_job(&self) -> EnclaveJob {
         let (genesis_sha256, tenant) = (self.genesis.statement.sha256(), Tenant::parse("acme").unwrap());
-        let root =
-            TenantRoot { genesis_sha256, tenant: tenant.clone(), key: key(2).public(), issued_at_ms: 1 };
+        let root = TenantRoot {
+            genesis_sha256,
+            tenant: tenant.clone(),
+            key: key(2).public(),
+            issued_at_ms: 1,
+            epoch: 0,
+        };
         let any = || "*".to_owned();
         let grant = IssuerGrant {
             genesis_sha256,
@@ -124,8 +129,11 @@ impl Site {
             not_before_ms: 0,
             expires_at_ms: system_time_ms() + 3_600_000,
         };
-        let authority =
-            GrantChain { root: Signed::sign(root, &[&key(1)]), grant: Signed::sign(grant, &[&key(2)]) };
+        let authority = GrantChain {
+            root: Signed::sign(root, &[&key(1)]),
+            grant: Signed::sign(grant, &[&key(2)]),
+            revocation: None,
+        };
         let subject = CommandSubject::parse("nsl.v1.cmd.acme.wallet.main.create").unwrap();
         let (command_id, now_ms) = (Uuid::now_v7(), system_time_ms());
         let payload = canonical::to_string(&Create { policy: policy() });

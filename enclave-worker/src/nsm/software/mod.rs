@@ -99,6 +99,11 @@ impl Nsm for SoftwareNsm {
         })
     }
 
+    fn pcr(&mut self, index: u16) -> Result<Pcr, super::Error> {
+        let value = self.bank.value(index);
+        value.map_err(|refusal| super::Error::Refused { operation: "describe pcr", refusal })
+    }
+
     fn extend_pcr(&mut self, index: u16, data: &[u8]) -> Result<Pcr, super::Error> {
         let extended = self.bank.extend(index, data);
         extended.map_err(|refusal| super::Error::Refused { operation: "extend pcr", refusal })

@@ -36,6 +36,12 @@ impl PcrBank {
         Self { registers }
     }
 
+    /// The value of a register.
+    pub(super) fn value(&self, index: u16) -> Result<Pcr, Refusal> {
+        let register = self.registers.get(usize::from(index)).ok_or(Refusal::InvalidIndex)?;
+        Ok(register.value)
+    }
+
     /// Extends an open register.
     pub(super) fn extend(&mut self, index: u16, data: &[u8]) -> Result<Pcr, Refusal> {
         if data.len() > EXTEND_BYTES_MAX {

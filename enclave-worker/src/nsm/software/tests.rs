@@ -252,6 +252,9 @@ impl Nsm for Panicking {
     fn describe(&mut self) -> Result<Description, nsm::Error> {
         panic!("an nsm that breaks");
     }
+    fn pcr(&mut self, _: u16) -> Result<Pcr, nsm::Error> {
+        unreachable!("the thread has ended")
+    }
     fn extend_pcr(&mut self, _: u16, _: &[u8]) -> Result<Pcr, nsm::Error> {
         unreachable!("the thread has ended")
     }

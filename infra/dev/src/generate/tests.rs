@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use nsl_schemas::authority::{GenesisManifest, GrantChain, Signed};
+use nsl_schemas::authority::{GenesisManifest, GrantChain, Operators, Signed};
 use nsl_schemas::command::{Command, authority, price_feed, wallet, worker};
 use nsl_schemas::envelope::SignedCommand;
 use nsl_schemas::event::{self, WireEvent as _};
@@ -114,12 +114,13 @@ fn only_what_is_in_scope_and_in_time_is_authorised_in_the_vectors() {
     let manifest: Signed<GenesisManifest> = read(&vectors["genesis"]["signed"]);
     assert!(manifest.is_signed_by(&manifest.statement.quorum));
     let chain: GrantChain = read(&vectors["grant_chain"]);
+    let operators = Operators::of_genesis(&manifest.statement);
     let issuer = read(&vectors["keys"]["issuer"]["public_key"]);
     let mut allowed = Vec::new();
     for verdict in vectors["verdicts"].as_array().unwrap() {
         let subject = CommandSubject::parse(verdict["subject"].as_str().unwrap()).unwrap();
         let now_ms = verdict["now_ms"].as_u64().unwrap();
-        let is_authorised = chain.authorises(&manifest.statement, issuer, &subject, now_ms).is_ok();
+        let is_authorised = chain.authorises(&operators, issuer, &subject, now_ms).is_ok();
         assert_eq!(verdict["authorised"], is_authorised, "{verdict}");
         allowed.push(is_authorised);
     }

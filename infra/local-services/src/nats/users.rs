@@ -63,6 +63,7 @@ pub(super) const USERS: [User; 7] = [
         publish: &[
             "nsl.v1.cmd.system.worker.*.register",
             "nsl.v1.cmd.*.wallet.*.record-outcome",
+            "nsl.v1.qry.system.operator-acts",
             "nsl.v1.parked.job",
             "$JS.API.DIRECT.GET.NSL_RES.>",
             "$JS.API.CONSUMER.INFO.NSL_JOB.*",
@@ -70,8 +71,8 @@ pub(super) const USERS: [User; 7] = [
             "$JS.API.CONSUMER.MSG.NEXT.NSL_JOB.*",
             "$JS.ACK.NSL_JOB.>",
         ],
-        subscribe: &["nsl.v1.res.>", "nsl.v1.ref.>"],
-        answers: false,
+        subscribe: &["nsl.v1.res.>", "nsl.v1.ref.>", "nsl.v1.qry.*.attestation"],
+        answers: true,
     },
     User {
         name: "chain-relay",

@@ -183,7 +183,7 @@ fn chain(
 ) -> Result<GrantChain, Error> {
     let tenant = Tenant::parse(TENANT)?;
     let statement =
-        TenantRoot { genesis_sha256, tenant: tenant.clone(), key: root.public(), issued_at_ms: 1 };
+        TenantRoot { genesis_sha256, tenant: tenant.clone(), key: root.public(), issued_at_ms: 1, epoch: 0 };
     let any = || "*".to_owned();
     let grant = IssuerGrant {
         genesis_sha256,
@@ -194,7 +194,11 @@ fn chain(
         not_before_ms: 0,
         expires_at_ms: unix_now_ms() + GRANT_LIFE_MS,
     };
-    Ok(GrantChain { root: Signed::sign(statement, &[quorum]), grant: Signed::sign(grant, &[root]) })
+    Ok(GrantChain {
+        root: Signed::sign(statement, &[quorum]),
+        grant: Signed::sign(grant, &[root]),
+        revocation: None,
+    })
 }
 
 fn key(seed: u8) -> SigningKey {

@@ -8,6 +8,7 @@
 
 mod commands;
 mod events;
+mod operators;
 mod queries;
 mod wallets;
 mod world;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use async_nats::jetstream::{self, stream};
 use futures::StreamExt as _;
 use nsl_client::{Client, Options, Prepared};
+use nsl_schemas::authority::{OperatorStatement, Signed};
 use nsl_schemas::nkey::SigningKey;
-use nsl_schemas::query::{EventPage, EventsRequest, LoggedEvent, Reply, name};
+use nsl_schemas::query::{EventPage, EventsRequest, LoggedEvent, Page, PageRequest, Reply, name};
 use nsl_schemas::result::{Answer, CommandResult};
 use nsl_schemas::streams;
 use nsl_schemas::subject;
@@ -16,12 +17,17 @@ use serde::Serialize;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+/// Acts as a service tells them, true or not.
+pub(crate) type Acts = Arc<Mutex<Vec<Signed<OperatorStatement>>>>;
+
 pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) service: async_nats::Client,
     pub(crate) jetstream: jetstream::Context,
     pub(crate) tenant: Tenant,
     log: Arc<Mutex<Vec<LoggedEvent>>>,
+    /// What the operators did.
+    pub(crate) acts: Acts,
     asked: watch::Receiver<usize>,
 }
 
@@ -56,7 +62,9 @@ pub(crate) async fn world() -> Option<World> {
     let client = Client::connect(options).await.unwrap();
     let log = Arc::default();
     let asked = serve_log(&service, &tenant, Arc::clone(&log)).await;
-    Some(World { client, service, jetstream, tenant, log, asked })
+    let acts = Acts::default();
+    serve_operators(&service, &tenant, Arc::clone(&acts)).await;
+    Some(World { client, service, jetstream, tenant, log, acts, asked })
 }
 
 /// Events of the tenant stand at every so many positions: the others are other tenants'.
@@ -83,6 +91,22 @@ async fn serve_log(
         }
     });
     asked
+}
+
+/// Answers `operator-acts` as the projections do, an act a page.
+async fn serve_operators(service: &async_nats::Client, tenant: &Tenant, acts: Acts) {
+    let mut questions = service.subscribe(subject::query(tenant, name::OPERATOR_ACTS)).await.unwrap();
+    subscribed(service).await;
+    let service = service.clone();
+    tokio::spawn(async move {
+        while let Some(message) = questions.next().await {
+            let question: PageRequest = serde_json::from_slice(&message.payload).unwrap();
+            let after: usize = question.after.unwrap().parse().unwrap();
+            let data = acts.lock().unwrap().iter().skip(after).take(1).cloned().collect();
+            let answer = serde_json::to_vec(&Reply::Ok(Page { data, next: None })).unwrap();
+            service.publish(message.reply.unwrap(), answer.into()).await.unwrap();
+        }
+    });
 }
 
 fn page(log: &[LoggedEvent], question: &EventsRequest) -> EventPage {

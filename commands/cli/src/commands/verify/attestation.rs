@@ -57,8 +57,7 @@ impl Attestation {
             ..Expectation::default()
         };
         let document = document::decode(files::read_or_stdin(self.file, FILE_BYTES_MAX).await?);
-        let report =
-            examine(&document, &expectation, &trust, self.at.resolve()).map_err(Error::Attestation)?;
+        let report = examine(&document, &expectation, &trust, self.at.resolve()).map_err(Error::Document)?;
         let holds = report.holds();
         let outcome = Outcome::AttestationExamined(Box::new(ExaminedAttestation::new(report, trust)));
         if holds {
@@ -66,7 +65,7 @@ impl Attestation {
         }
         // The report tells what does not hold, so it is data also then.
         invocation.shell.outcome(&outcome)?;
-        Err(Error::AttestationRefused)
+        Err(Error::DocumentRefused)
     }
 }
 
@@ -139,7 +138,7 @@ fn expected_pcrs(given: &[(u8, Pcr)]) -> Result<BTreeMap<u8, Pcr>, Error> {
 fn private_root(path: &Path) -> Result<TrustRoot, Error> {
     let sha256 = document::certificate_sha256(&files::read(path, ROOT_BYTES_MAX)?)
         .map_err(|what| Error::Input(format!("{} {what}", path.display())))?;
-    TrustRoot::from_sha256(sha256).map_err(Error::Attestation)
+    TrustRoot::from_sha256(sha256).map_err(Error::Document)
 }
 
 #[cfg(test)]

@@ -41,8 +41,10 @@ impl Verify {
             Some(path) => files::read_policy(path)?,
             None => first_policy(&session, &self.wallet, shown.request_id, limit).await?,
         };
+        let operators = session.client.operators(&genesis).await?;
         let expectation = Expectation {
             genesis: &genesis,
+            operators: &operators,
             tenant: session.tenant(),
             wallet: &self.wallet,
             command_id: shown.request_id,

@@ -20,7 +20,11 @@ use schema::{Objection, Rule, objections};
 /// Members of closed messages that stand there only once a tenant has chosen what they are for (ADR 24). Who is older
 /// refuses such a message whole, as it must: a policy that is read without one of its rules is another policy. So who
 /// reads is updated before anybody chooses.
-const CHOSEN: [(&str, &str); 4] = [
+const CHOSEN: [(&str, &str); 8] = [
+    ("grant-chain", "revocation"),
+    ("grant-chain", "root.statement.epoch"),
+    ("job.enclave", "authority.revocation"),
+    ("job.enclave", "authority.root.statement.epoch"),
     ("job.enclave", "task.approvals"),
     ("job.enclave", "task.policy.rules"),
     ("query.wallet.reply", "ok.policy.rules"),

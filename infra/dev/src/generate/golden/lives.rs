@@ -2,11 +2,15 @@
 //! takes what was recorded, it does not judge it again.
 
 use nsl_schemas::authority::{
-    Build, GenesisManifest, IssuerGrant, KeySignature, Quorum, Scope, SealingProvider, Signed, TenantRoot,
+    Build, GenesisManifest, GrantRevocation, IssuerGrant, KeySignature, OperatorAct, OperatorStatement,
+    Quorum, Scope, SealingProvider, Signed, TenantRoot,
 };
 use nsl_schemas::command::wallet::{RequestTransfer, VmState};
 use nsl_schemas::event::Event;
-use nsl_schemas::event::authority::{AuthorityEvent, GenesisRecorded, IssuerGranted, RootRegistered};
+use nsl_schemas::event::authority::{
+    AuthorityEvent, BuildAllowed, BuildRevoked, GenesisRecorded, IssuerGranted, IssuerRevoked,
+    QuorumReplaced, RootRegistered, WorkerRevoked,
+};
 use nsl_schemas::event::price_feed::{FeedRegistered, PriceFeedEvent, RoundRecorded};
 use nsl_schemas::event::rejection::CommandRejected;
 use nsl_schemas::event::wallet::{
@@ -47,7 +51,7 @@ pub(super) fn all(extent: Extent) -> Vec<Event> {
     events
 }
 
-fn authority(extent: Extent) -> [AuthorityEvent; 3] {
+fn authority(extent: Extent) -> [AuthorityEvent; 8] {
     let manifest = match extent {
         Extent::Full => authority::manifest(),
         _ => signed(extent, manifest(extent)),
@@ -57,24 +61,63 @@ fn authority(extent: Extent) -> [AuthorityEvent; 3] {
         Extent::Full => (chain.root, chain.grant),
         _ => (signed(extent, tenant_root(extent)), signed(extent, grant(extent))),
     };
-    [GenesisRecorded { manifest }.into(), RootRegistered { root }.into(), IssuerGranted { grant }.into()]
+    let act = |act| signed(extent, operator_statement(extent, act));
+    [
+        GenesisRecorded { manifest }.into(),
+        RootRegistered { root }.into(),
+        IssuerGranted { grant }.into(),
+        IssuerRevoked { revocation: signed(extent, revocation(extent)) }.into(),
+        BuildAllowed { act: act(OperatorAct::AllowBuild { build: build(extent) }) }.into(),
+        BuildRevoked { act: act(OperatorAct::RevokeBuild { build: build(extent) }) }.into(),
+        WorkerRevoked { act: act(OperatorAct::RevokeWorker { key: extent.key() }) }.into(),
+        QuorumReplaced {
+            act: act(OperatorAct::ReplaceQuorum {
+                quorum: quorum(extent),
+                voids_roots: extent.of(false, true, true),
+            }),
+        }
+        .into(),
+    ]
 }
 
 fn manifest(extent: Extent) -> GenesisManifest {
-    let build =
-        |_| Build { name: extent.text("0.1.0"), pcr0: extent.pcr(), pcr1: extent.pcr(), pcr2: extent.pcr() };
     GenesisManifest {
         log_origin: extent.text("nsl.example/golden"),
         quorum: quorum(extent),
         attestation_root_sha256: extent.sha256("attestation root"),
-        builds: extent.list(KEYS, build),
+        builds: extent.list(KEYS, |_| build(extent)),
         sealing_provider: SealingProvider::Development,
         created_at_ms: extent.time_ms(),
     }
 }
 
+fn build(extent: Extent) -> Build {
+    Build { name: extent.text("0.1.0"), pcr0: extent.pcr(), pcr1: extent.pcr(), pcr2: extent.pcr() }
+}
+
+fn operator_statement(extent: Extent, act: OperatorAct) -> OperatorStatement {
+    OperatorStatement {
+        act,
+        epoch: extent.u32(1),
+        genesis_sha256: extent.sha256("genesis"),
+        issued_at_ms: extent.time_ms(),
+        previous_sha256: extent.sha256("previous act"),
+        sequence: extent.u32(2),
+    }
+}
+
+fn revocation(extent: Extent) -> GrantRevocation {
+    GrantRevocation {
+        genesis_sha256: extent.sha256("genesis"),
+        key: extent.key(),
+        revoked_at_ms: extent.time_ms(),
+        tenant: tenant(extent),
+    }
+}
+
 fn tenant_root(extent: Extent) -> TenantRoot {
     TenantRoot {
+        epoch: extent.u32(1),
         genesis_sha256: extent.sha256("genesis"),
         tenant: tenant(extent),
         key: extent.key(),

@@ -1,7 +1,8 @@
 //! The chain from a genesis manifest to an issuer, and verdicts about it.
 
 use nsl_schemas::authority::{
-    Build, GenesisManifest, GrantChain, IssuerGrant, Quorum, Scope, SealingProvider, Signed, TenantRoot,
+    Build, GenesisManifest, GrantChain, GrantRevocation, IssuerGrant, OperatorAct, OperatorStatement,
+    Operators, Quorum, Scope, SealingProvider, Signed, TenantRoot,
 };
 use nsl_schemas::bytes::{Pcr, Sha256};
 use nsl_schemas::nkey::SigningKey;
@@ -32,6 +33,8 @@ pub(super) fn document() -> Value {
         "genesis": statement(&manifest),
         "tenant_root": statement(&chain.root),
         "issuer_grant": statement(&chain.grant),
+        "grant_revocation": statement(&revocation(&manifest.statement)),
+        "operator_act": statement(&operator_act(&manifest.statement)),
         "grant_chain": chain,
         "verdicts": verdicts,
     })
@@ -58,8 +61,13 @@ pub(in super::super) fn manifest() -> Signed<GenesisManifest> {
 pub(in super::super) fn chain(manifest: &GenesisManifest) -> GrantChain {
     let (quorum, root) = (SigningKey::from_seed(&QUORUM_SEED), SigningKey::from_seed(&ROOT_SEED));
     let genesis_sha256 = manifest.sha256();
-    let tenant_root =
-        TenantRoot { genesis_sha256, tenant: tenant(), key: root.public(), issued_at_ms: ISSUED_AT_MS };
+    let tenant_root = TenantRoot {
+        epoch: 0,
+        genesis_sha256,
+        tenant: tenant(),
+        key: root.public(),
+        issued_at_ms: ISSUED_AT_MS,
+    };
     let any = || "*".to_owned();
     let grant = IssuerGrant {
         genesis_sha256,
@@ -70,13 +78,35 @@ pub(in super::super) fn chain(manifest: &GenesisManifest) -> GrantChain {
         not_before_ms: ISSUED_AT_MS,
         expires_at_ms: EXPIRES_AT_MS,
     };
-    GrantChain { root: Signed::sign(tenant_root, &[&quorum]), grant: Signed::sign(grant, &[&root]) }
+    let (root, grant) = (Signed::sign(tenant_root, &[&quorum]), Signed::sign(grant, &[&root]));
+    GrantChain { root, grant, revocation: None }
+}
+
+/// The grant of the chain, taken back.
+fn revocation(manifest: &GenesisManifest) -> Signed<GrantRevocation> {
+    let statement = GrantRevocation {
+        genesis_sha256: manifest.sha256(),
+        key: SigningKey::from_seed(&ISSUER_SEED).public(),
+        revoked_at_ms: ISSUED_AT_MS,
+        tenant: tenant(),
+    };
+    Signed::sign(statement, &[&SigningKey::from_seed(&ROOT_SEED)])
+}
+
+/// The operators' first act: its `previous_sha256` is the manifest's hash.
+fn operator_act(manifest: &GenesisManifest) -> Signed<OperatorStatement> {
+    let [pcr0, pcr1, pcr2] = [0x20, 0x21, 0x22].map(|byte| Pcr([byte; 48]));
+    let build = Build { name: "0.2.0".to_owned(), pcr0, pcr1, pcr2 };
+    let act = OperatorAct::AllowBuild { build };
+    let statement = Operators::of_genesis(manifest).next(act, ISSUED_AT_MS);
+    Signed::sign(statement, &[&SigningKey::from_seed(&QUORUM_SEED)])
 }
 
 fn verdict(manifest: &Signed<GenesisManifest>, chain: &GrantChain, subject: &str, now_ms: u64) -> Value {
     let issuer = SigningKey::from_seed(&ISSUER_SEED).public();
     let parsed = CommandSubject::parse(subject).expect("the subjects of this file are command subjects");
-    let refused = chain.authorises(&manifest.statement, issuer, &parsed, now_ms).err();
+    let operators = Operators::of_genesis(&manifest.statement);
+    let refused = chain.authorises(&operators, issuer, &parsed, now_ms).err();
     json!({
         "subject": subject,
         "now_ms": now_ms,
