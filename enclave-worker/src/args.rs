@@ -39,6 +39,9 @@ pub(crate) struct ServeArgs {
     /// The signed genesis manifest to obey
     #[arg(long, value_name = "FILE")]
     pub(crate) genesis: PathBuf,
+    /// End when standard input ends too: then whoever started this worker is gone
+    #[arg(long)]
+    pub(crate) until_input_ends: bool,
     /// Least severe level that is logged
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: tracing::level_filters::LevelFilter,
