@@ -13,7 +13,7 @@ use nsl_client::prepared::unix_now_ms;
 use nsl_enclave_protocol::{
     Admission, AdmissionError, Description, Endpoint, Newcomer, Request, Response, channel,
 };
-use nsl_schemas::bytes::{Base64, Sha256};
+use nsl_schemas::bytes::{Base64, Pcr, Sha256};
 use nsl_schemas::canonical;
 use nsl_schemas::nkey::PublicKey;
 use nsl_verify::attestation::{self, VerifyTime};
@@ -54,27 +54,50 @@ pub(crate) struct Gatekeeper {
     client: Client,
     demands: Demands,
     timeout: Duration,
-    /// The key last registered for each endpoint: a connection that only broke needs no second registration.
-    registered: Mutex<BTreeMap<Endpoint, PublicKey>>,
+    /// Whom each endpoint led to last: a connection that only broke needs no second registration.
+    admitted: Mutex<BTreeMap<Endpoint, Admitted>>,
+}
+
+/// A worker as it proved itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    /// It signs its outcomes with this one.
+    pub(crate) key: PublicKey,
+    /// What its enclave was made from.
+    pub(crate) pcr0: Option<Pcr>,
+    /// What it says of itself.
+    pub(crate) version: String,
+}
+
+/// A worker's proof of its key and build.
+struct Proof {
+    key: PublicKey,
+    attestation: Base64,
+    pcr0: Option<Pcr>,
 }
 
 impl Gatekeeper {
     /// A gatekeeper that takes at most `timeout` for each call to a worker.
     pub(crate) fn new(client: Client, demands: Demands, timeout: Duration) -> Self {
-        Self { client, demands, timeout, registered: Mutex::default() }
+        Self { client, demands, timeout, admitted: Mutex::default() }
     }
 
     async fn judge(&self, newcomer: &Newcomer) -> Result<(), Error> {
         let endpoint = newcomer.endpoint();
         let description = self.describe(newcomer).await?;
-        let (key, attestation) = self.challenge(newcomer).await?;
-        if self.registered().get(endpoint) != Some(&key) {
+        let Proof { key, attestation, pcr0 } = self.challenge(newcomer).await?;
+        if self.admitted(endpoint).is_none_or(|admitted| admitted.key != key) {
             registration::register(&self.client, key, attestation).await?;
-            self.registered().insert(endpoint.clone(), key);
         }
         let Description { version, module_id, genesis_sha256: _, sealing_key_id } = description;
         tracing::info!(%endpoint, %key, version, module_id, sealing_key_id, "worker admitted");
+        self.all_admitted().insert(endpoint.clone(), Admitted { key, pcr0, version });
         Ok(())
+    }
+
+    /// Whom the endpoint led to last.
+    pub(crate) fn admitted(&self, endpoint: &Endpoint) -> Option<Admitted> {
+        self.all_admitted().get(endpoint).cloned()
     }
 
     /// What the worker says of itself; its manifest is compared before anything is proven, for a clear error.
@@ -87,7 +110,7 @@ impl Gatekeeper {
     }
 
     /// The worker's key, proven by a document that answers a fresh challenge.
-    async fn challenge(&self, newcomer: &Newcomer) -> Result<(PublicKey, Base64), Error> {
+    async fn challenge(&self, newcomer: &Newcomer) -> Result<Proof, Error> {
         let mut nonce = vec![0; NONCE_BYTES];
         rand::fill(&mut nonce).map_err(|_| Error::Randomness)?;
         let request = Request::Register { nonce: Base64(nonce.clone()) };
@@ -100,7 +123,7 @@ impl Gatekeeper {
         if document.public_key.as_deref() != Some(key.0.as_slice()) {
             return Err(Error::OtherKey);
         }
-        Ok((key, attestation))
+        Ok(Proof { key, attestation, pcr0: document.pcrs.get(&0).map(|pcr| Pcr(*pcr)) })
     }
 
     async fn ask(&self, newcomer: &Newcomer, request: &Request) -> Result<Response, Error> {
@@ -111,8 +134,9 @@ impl Gatekeeper {
         }
     }
 
-    fn registered(&self) -> std::sync::MutexGuard<'_, BTreeMap<Endpoint, PublicKey>> {
-        self.registered.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Plain data that no panic leaves half changed.
+    fn all_admitted(&self) -> std::sync::MutexGuard<'_, BTreeMap<Endpoint, Admitted>> {
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

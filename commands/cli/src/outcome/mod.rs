@@ -2,6 +2,7 @@
 //! them.
 
 mod human;
+mod workers;
 
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use nsl_schemas::authority::{GenesisManifest, Signed};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::nkey::PublicKey;
 use nsl_schemas::number::{Amount, Datoshi};
-use nsl_schemas::query::{Balance, Page, Price, SigningRequest, Transaction, Wallet};
+use nsl_schemas::query::{Balance, HostStatus, Page, Price, SigningRequest, Transaction, Wallet};
 use nsl_schemas::result::{Answer, CommandResult};
 use nsl_schemas::token::AggregateId;
 use serde::Serialize;
@@ -92,6 +93,9 @@ pub(crate) enum Outcome {
     TransactionsListed(Page<Transaction>),
     PriceShown(Price),
     PricesListed(Page<Price>),
+    WorkersListed {
+        hosts: Vec<HostStatus>,
+    },
     CommandAccepted {
         command: Recorded,
     },

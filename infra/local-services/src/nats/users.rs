@@ -70,8 +70,8 @@ pub(super) const USERS: [User; 7] = [
             "$JS.API.CONSUMER.MSG.NEXT.NSL_JOB.*",
             "$JS.ACK.NSL_JOB.>",
         ],
-        subscribe: &["nsl.v1.res.>", "nsl.v1.ref.>"],
-        answers: false,
+        subscribe: &["nsl.v1.res.>", "nsl.v1.ref.>", "nsl.v1.qry.system.workers"],
+        answers: true,
     },
     User {
         name: "chain-relay",
