@@ -39,6 +39,9 @@ pub(crate) struct ServeArgs {
     /// The signed genesis manifest to obey
     #[arg(long, value_name = "FILE")]
     pub(crate) genesis: PathBuf,
+    /// Threads that do jobs, 1 to 256; by default one for each core
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) threads: Option<usize>,
     /// Least severe level that is logged
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: tracing::level_filters::LevelFilter,

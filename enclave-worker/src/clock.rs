@@ -3,11 +3,10 @@
 //! The NSM tells the time only in attestation documents, so the clock asks for one now and then and counts on from
 //! it. It verifies each by what the manifest demands of this very worker, and never goes back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nsl_verify::attestation::{self, VerifyTime};
-use tokio::sync::Mutex;
 
 use crate::genesis::Genesis;
 use crate::nsm::{self, AttestationRequest, NsmHandle};
@@ -56,6 +55,8 @@ pub(crate) struct NsmClock {
     nsm: NsmHandle,
     genesis: Arc<Genesis>,
     anchor: Mutex<Anchor>,
+    /// Held while a new document is fetched, so that the jobs of that moment ask for one together.
+    renewal: tokio::sync::Mutex<()>,
 }
 
 impl NsmClock {
@@ -63,17 +64,34 @@ impl NsmClock {
     pub(crate) async fn start(nsm: NsmHandle, genesis: Arc<Genesis>) -> Result<Self, Error> {
         let nsm_ms = document_time_ms(&nsm, &genesis).await?;
         let anchor = Mutex::new(Anchor { nsm_ms, at: Instant::now() });
-        Ok(Self { nsm, genesis, anchor })
+        Ok(Self { nsm, genesis, anchor, renewal: tokio::sync::Mutex::default() })
     }
 
-    /// The present in Unix ms.
+    /// The present in Unix ms; waits only when a new document is due.
     pub(crate) async fn now_ms(&self) -> Result<u64, Error> {
-        let mut anchor = self.anchor.lock().await;
-        if !anchor.is_fresh(Instant::now()) {
-            let nsm_ms = document_time_ms(&self.nsm, &self.genesis).await?;
-            *anchor = anchor.renewed(nsm_ms, Instant::now());
+        if let Some(now_ms) = self.counted_ms() {
+            return Ok(now_ms);
         }
-        Ok(anchor.time_ms(Instant::now()))
+        let _renewal = self.renewal.lock().await;
+        if let Some(now_ms) = self.counted_ms() {
+            return Ok(now_ms);
+        }
+        let nsm_ms = document_time_ms(&self.nsm, &self.genesis).await?;
+        let now = Instant::now();
+        let mut anchor = self.anchor();
+        *anchor = anchor.renewed(nsm_ms, now);
+        Ok(anchor.time_ms(now))
+    }
+
+    /// The time counted on from the last document, while that is fresh.
+    fn counted_ms(&self) -> Option<u64> {
+        let (anchor, now) = (*self.anchor(), Instant::now());
+        anchor.is_fresh(now).then(|| anchor.time_ms(now))
+    }
+
+    /// An anchor is copied whole, so a poisoned lock would still guard a whole one.
+    fn anchor(&self) -> std::sync::MutexGuard<'_, Anchor> {
+        self.anchor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
