@@ -286,6 +286,12 @@ impl GrantChain {
         subject: &CommandSubject,
         now_ms: u64,
     ) -> Result<(), ChainError> {
+        self.is_genuine(genesis)?;
+        self.allows(issuer, subject, now_ms)
+    }
+
+    /// Checks every link: what does not change while the chain is the same.
+    pub fn is_genuine(&self, genesis: &GenesisManifest) -> Result<(), ChainError> {
         let genesis_sha256 = genesis.sha256();
         let (root, grant) = (&self.root.statement, &self.grant.statement);
         if root.genesis_sha256 != genesis_sha256 || grant.genesis_sha256 != genesis_sha256 {
@@ -298,6 +304,12 @@ impl GrantChain {
         if root.tenant != grant.tenant || !self.grant.is_signed_by(&root_quorum) {
             return Err(ChainError::Grant);
         }
+        Ok(())
+    }
+
+    /// Whether a genuine chain lets `issuer` issue `subject` at `now_ms`.
+    pub fn allows(&self, issuer: PublicKey, subject: &CommandSubject, now_ms: u64) -> Result<(), ChainError> {
+        let grant = &self.grant.statement;
         if grant.key != issuer {
             return Err(ChainError::OtherKey);
         }

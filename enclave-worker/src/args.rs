@@ -42,6 +42,9 @@ pub(crate) struct ServeArgs {
     /// End when standard input ends too: then whoever started this worker is gone
     #[arg(long)]
     pub(crate) until_input_ends: bool,
+    /// Threads that do jobs, 1 to 256; by default one for each core
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) threads: Option<usize>,
     /// Least severe level that is logged
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: tracing::level_filters::LevelFilter,

@@ -4,11 +4,10 @@
 //! it. It verifies each by what the manifest demands of this very worker, and never goes back. Jobs do not wait for a new
 //! document as long as the last one is not too old: the NSM's driver may take minutes.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nsl_verify::attestation::{self, VerifyTime};
-use tokio::sync::Mutex;
 
 use crate::genesis::Genesis;
 use crate::nsm::{self, AttestationRequest, NsmHandle};
@@ -66,74 +65,96 @@ impl Anchor {
     }
 }
 
+/// A document, and when it came.
+type Fetched = (Vec<u8>, Instant);
+
 /// The worker's clock.
 #[derive(Debug)]
 pub(crate) struct NsmClock {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
     nsm: NsmHandle,
     genesis: Arc<Genesis>,
-    anchor: RwLock<Anchor>,
-    /// Held while a document is asked for, so that one is at a time.
-    renewal: Arc<Mutex<()>>,
+    anchor: Mutex<Anchor>,
+    /// Held while a document is fetched, so that the jobs of that moment ask for one together.
+    renewal: Arc<tokio::sync::Mutex<()>>,
+    /// Fetched meanwhile, for the next job to verify: cryptography is done by the threads of jobs.
+    fetched: Arc<Mutex<Option<Fetched>>>,
 }
 
 impl NsmClock {
     /// A clock with its first document.
     pub(crate) async fn start(nsm: NsmHandle, genesis: Arc<Genesis>) -> Result<Self, Error> {
-        let nsm_ms = document_time_ms(&nsm, &genesis).await?;
-        let anchor = RwLock::new(Anchor { nsm_ms, at: Instant::now() });
-        Ok(Self { shared: Arc::new(Shared { nsm, genesis, anchor, renewal: Arc::default() }) })
+        let (document, at) = fetch(&nsm).await?;
+        let anchor = Mutex::new(Anchor { nsm_ms: document_time_ms(&document, &genesis)?, at });
+        Ok(Self { nsm, genesis, anchor, renewal: Arc::default(), fetched: Arc::default() })
     }
 
-    /// The present in Unix ms.
+    /// The present in Unix ms; waits only when the last document is too old.
     pub(crate) async fn now_ms(&self) -> Result<u64, Error> {
-        match self.shared.anchor().freshness(Instant::now()) {
+        match self.freshness() {
             Freshness::Fresh => {}
             Freshness::Due => self.renew_meanwhile(),
             Freshness::TooOld => {
-                let _turn = self.shared.renewal.lock().await;
+                let _renewal = self.renewal.lock().await;
                 // Another job may have waited for the same.
-                if self.shared.anchor().freshness(Instant::now()) == Freshness::TooOld {
-                    self.shared.renew().await?;
+                if self.freshness() == Freshness::TooOld {
+                    self.renew(&fetch(&self.nsm).await?)?;
                 }
             }
         }
-        Ok(self.shared.anchor().time_ms(Instant::now()))
+        Ok(whole(&self.anchor).time_ms(Instant::now()))
     }
 
+    fn freshness(&self) -> Freshness {
+        whole(&self.anchor).freshness(Instant::now())
+    }
+
+    /// Takes the document that has come, or has one fetched.
     fn renew_meanwhile(&self) {
-        let Ok(turn) = Arc::clone(&self.shared.renewal).try_lock_owned() else { return };
-        let shared = Arc::clone(&self.shared);
-        tokio::spawn(async move {
-            let _turn = turn;
-            if let Err(error) = shared.renew().await {
+        let fetched = whole(&self.fetched).take();
+        let renewed = fetched.map(|fetched| self.renew(&fetched));
+        match renewed {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "clock goes on without the nsm");
             }
+            None => self.fetch_meanwhile(),
+        }
+    }
+
+    fn fetch_meanwhile(&self) {
+        let Ok(renewal) = Arc::clone(&self.renewal).try_lock_owned() else { return };
+        let (nsm, place) = (self.nsm.clone(), Arc::clone(&self.fetched));
+        tokio::spawn(async move {
+            match fetch(&nsm).await {
+                Ok(fetched) => *whole(&place) = Some(fetched),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "clock goes on without the nsm");
+                }
+            }
+            drop(renewal);
         });
     }
-}
 
-impl Shared {
-    /// Plain data that no panic leaves half changed.
-    fn anchor(&self) -> Anchor {
-        *self.anchor.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn renew(&self) -> Result<(), Error> {
-        let nsm_ms = document_time_ms(&self.nsm, &self.genesis).await?;
-        let mut anchor = self.anchor.write().unwrap_or_else(PoisonError::into_inner);
-        *anchor = anchor.renewed(nsm_ms, Instant::now());
+    fn renew(&self, (document, at): &Fetched) -> Result<(), Error> {
+        let nsm_ms = document_time_ms(document, &self.genesis)?;
+        let mut anchor = whole(&self.anchor);
+        *anchor = anchor.renewed(nsm_ms, *at);
         Ok(())
     }
 }
 
-async fn document_time_ms(nsm: &NsmHandle, genesis: &Genesis) -> Result<u64, Error> {
+/// What these locks guard is replaced whole, so a poisoned one would still guard something whole.
+fn whole<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn fetch(nsm: &NsmHandle) -> Result<Fetched, Error> {
     let document = nsm.attest(AttestationRequest::default()).await.map_err(Error::Nsm)?;
-    attestation::verify(&document, &genesis.expectation(), genesis.root(), VerifyTime::Document)
+    Ok((document, Instant::now()))
+}
+
+fn document_time_ms(document: &[u8], genesis: &Genesis) -> Result<u64, Error> {
+    attestation::verify(document, &genesis.expectation(), genesis.root(), VerifyTime::Document)
         .map(|document| document.timestamp_ms)
         .map_err(Error::Document)
 }

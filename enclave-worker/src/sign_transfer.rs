@@ -22,8 +22,7 @@ pub(crate) fn sign_transfer(
     let key = wallet_key::open(sealing_key, subject, state)?;
     evaluate(&state.policy, TransferFacts::from(transfer))
         .map_err(|denied| Refusal::new(errors::WORKER_POLICY_DENIED, denied.to_string()))?;
-    let public_key = key.public_key().to_string();
-    let unsigned = transaction::transfer(subject.command_id, &public_key, transfer)
+    let unsigned = transaction::transfer(subject.command_id, &key.public_key(), transfer)
         .map_err(|error| Refusal::new(errors::WORKER_COMMAND_INVALID, error.to_string()))?;
     let signature = key.sign(&unsigned.sign_data(transfer.network_magic)).map_err(Unavailable::Sign)?;
     Ok(JobResult::TransferSigned {

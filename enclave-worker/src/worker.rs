@@ -130,7 +130,7 @@ impl Worker {
         let (job_id, kind) = (job.job_id, job.task.kind());
         let result = match result {
             Ok(result) => {
-                tracing::info!(%job_id, kind, "job done");
+                tracing::debug!(%job_id, kind, "job done");
                 result
             }
             Err(Failure::Refused(refusal)) => {

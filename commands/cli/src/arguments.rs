@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     authority, command, completions, context, error, events, exit_codes, key, price, request, transaction,
-    wallet, worker,
+    verify, wallet, worker,
 };
 
 /// Wallets, prices and events of the Neo Service Layer.
@@ -100,6 +100,9 @@ pub(crate) enum Command {
     /// Enclave workers.
     #[command(subcommand, visible_alias = "workers")]
     Worker(worker::Command),
+    /// Proofs, checked offline.
+    #[command(subcommand)]
+    Verify(verify::Command),
     /// Explain an error code.
     Error(error::Explain),
     /// Write the completions of a shell.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use nsl_client::{ConnectError, QueryError, SendError, authority, birth, events, prepared, prices, wallet};
 use nsl_schemas::errors::{self, Family};
 use nsl_schemas::nkey;
+use nsl_verify::attestation;
 use uuid::Uuid;
 
 use crate::exit_code::ExitCode;
@@ -81,6 +82,10 @@ pub(crate) enum Error {
         #[source]
         source: nsl_neo::public_key::Error,
     },
+    #[error("the attestation document is refused")]
+    Attestation(#[source] attestation::Error),
+    #[error("the attestation document does not pass every check")]
+    AttestationRefused,
     #[error("wallet {wallet} is shown with {shown}, but its attested key has {attested}")]
     AddressMismatch { wallet: String, shown: String, attested: String },
     #[error("wallet {wallet} is {status}, not open")]
@@ -140,6 +145,7 @@ impl Error {
             Self::Prices(_) => pages::ANSWER_INVALID.code,
             Self::Wallet(error) => code_of_wallet(error),
             Self::AttestedKey { .. } => pages::BIRTH_INVALID.code,
+            Self::Attestation(_) | Self::AttestationRefused => pages::DOCUMENT_INVALID.code,
             Self::AddressMismatch { .. } => pages::ADDRESS_MISMATCH.code,
             Self::WalletNotOpen { .. } => errors::WALLET_NOT_OPEN.code,
             Self::LogGap { .. } | Self::LogShort { .. } | Self::VersionGap { .. } => pages::LOG_GAP.code,
@@ -183,19 +189,24 @@ impl Error {
 
     /// The whole story in one line: the error and what lies beneath it.
     pub(crate) fn message(&self) -> String {
-        let mut message = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let text = error.to_string();
-            // Transparent and foreign errors repeat their source's text.
-            if !message.ends_with(&text) {
-                message.push_str(": ");
-                message.push_str(&text);
-            }
-            cause = error.source();
-        }
-        message
+        with_causes(self)
     }
+}
+
+/// An error and what lies beneath it, in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Transparent and foreign errors repeat their source's text.
+        if !message.ends_with(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        cause = error.source();
+    }
+    message
 }
 
 fn hint_of_send(error: &SendError) -> Option<String> {
@@ -278,7 +289,9 @@ fn code_of_wallet(error: &wallet::Error) -> &str {
 pub(crate) fn exit_code_of(code: &str) -> ExitCode {
     match code {
         "context_missing" | "input_invalid" | "context_exists" => ExitCode::Usage,
-        "address_mismatch" | "birth_invalid" | "genesis_invalid" | "log_gap" => ExitCode::VerificationFailed,
+        "address_mismatch" | "birth_invalid" | "document_invalid" | "genesis_invalid" | "log_gap" => {
+            ExitCode::VerificationFailed
+        }
         "connection_denied" | "issuer_missing" | "not_authorised" | "signature_invalid" => ExitCode::Denied,
         "context_unknown" | "result_unknown" | "not_found" | "wallet_unknown" | "transfer_unknown"
         | "feed_unknown" | "worker_unknown" => ExitCode::NotFound,

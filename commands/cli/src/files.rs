@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 
+/// The file name that stands for standard input.
+pub(crate) const STDIN: &str = "-";
 /// Largest configuration file: contexts, policies and manifests are a few KiB each.
 pub(crate) const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Largest seed or password file: both are one short line.
@@ -39,6 +41,20 @@ pub(crate) fn read_from(reader: impl Read, path: &Path, limit_bytes: u64) -> Res
         return Err(Error::FileTooLarge { path: path.to_owned(), limit_bytes });
     }
     Ok(bytes)
+}
+
+/// Reads a file, or standard input for the name `-`; on a thread of its own, because standard input may take its time
+/// and Ctrl-C must not.
+pub(crate) async fn read_or_stdin(path: PathBuf, limit_bytes: u64) -> Result<Vec<u8>, Error> {
+    let name = path.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        if path == Path::new(STDIN) {
+            read_from(std::io::stdin().lock(), &path, limit_bytes)
+        } else {
+            read(&path, limit_bytes)
+        }
+    });
+    read.await.map_err(|error| file_error(&name, std::io::Error::other(error)))?
 }
 
 /// Reads the one line of a secret file.

@@ -30,6 +30,7 @@ local_codes! {
     CONTEXT_INVALID = "context_invalid";
     CONTEXT_MISSING = "context_missing";
     CONTEXT_UNKNOWN = "context_unknown";
+    DOCUMENT_INVALID = "document_invalid";
     FILE_UNUSABLE = "file_unusable";
     GENESIS_INVALID = "genesis_invalid";
     GENESIS_MISSING = "genesis_missing";

@@ -67,8 +67,7 @@ fn sealed_key() -> SealedKey {
 /// What the worker reports of the transfer that it signed.
 pub(crate) fn signed_outcome(request_id: Uuid, request_sha256: Sha256) -> SignedOutcome {
     let key = wallet_key();
-    let unsigned =
-        nsl_policy::transaction::transfer(request_id, &key.public_key().to_string(), &transfer()).unwrap();
+    let unsigned = nsl_policy::transaction::transfer(request_id, &key.public_key(), &transfer()).unwrap();
     let signature = key.sign(&unsigned.sign_data(transfer().network_magic)).unwrap();
     let result = JobResult::TransferSigned {
         tx_hash: unsigned.hash().to_string(),
@@ -205,6 +204,8 @@ impl Writer {
 }
 
 fn tx_hash(request_id: Uuid) -> String {
-    let public_key = wallet_key().public_key().to_string();
-    nsl_policy::transaction::transfer(request_id, &public_key, &transfer()).unwrap().hash().to_string()
+    nsl_policy::transaction::transfer(request_id, &wallet_key().public_key(), &transfer())
+        .unwrap()
+        .hash()
+        .to_string()
 }

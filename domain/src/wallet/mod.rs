@@ -9,9 +9,9 @@ mod record_outcome;
 mod request_transfer;
 mod set_policy;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use nsl_neo::PublicKey;
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::wallet::{RequestTransfer, WalletCommand};
 use nsl_schemas::errors;
@@ -19,12 +19,13 @@ use nsl_schemas::event::wallet::WalletEvent;
 use nsl_schemas::number::UnixMs;
 use nsl_schemas::outcome::SealedKey;
 use nsl_schemas::policy::Policy;
+use rpds::RedBlackTreeMapSync;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::decision::{Order, Rejection, host_aggregate};
 
-/// Most transfers of one wallet that may be under way: bounds the state, and with it every load and copy of it.
+/// Most transfers of one wallet that may be under way: bounds the state, and with it every load of it.
 pub const OPEN_TRANSFERS_MAX: usize = 256;
 
 /// The state.
@@ -55,16 +56,18 @@ struct Request {
     sha256: Sha256,
 }
 
-/// The state of a wallet with a key.
+/// The state of a wallet with a key. Every decision makes a copy, so what may be large is shared between copies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenWallet {
-    public_key: String,
+    /// None where the log holds no point of the curve: `record_outcome` takes none.
+    public_key: Option<PublicKey>,
     #[serde(with = "shared")]
     policy: Arc<Policy>,
     #[serde(with = "shared")]
     sealed_key: Arc<SealedKey>,
     policy_change: Option<PolicyChange>,
-    transfers: BTreeMap<Uuid, Transfer>,
+    /// By the ids of their requests.
+    transfers: RedBlackTreeMapSync<Uuid, Transfer>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,7 +126,7 @@ host_aggregate!(Wallet, "wallet", WalletCommand, WalletEvent);
 impl Wallet {
     /// Of the state's serialised form and meaning: raised with every change to either, or to what `evolve` makes of an
     /// event. A snapshot of another version is never taken.
-    pub const STATE_VERSION: u32 = 1;
+    pub const STATE_VERSION: u32 = 2;
 
     /// Decides a command.
     pub fn decide(&self, order: &Order<WalletCommand>) -> Result<Vec<WalletEvent>, Rejection> {
@@ -166,11 +169,11 @@ impl Wallet {
             WalletEvent::KeyCreated(event) => {
                 if let Phase::Creating { policy, .. } = &self.phase {
                     self.phase = Phase::Open(Box::new(OpenWallet {
-                        public_key: event.public_key,
+                        public_key: event.public_key.parse().ok(),
                         policy: Arc::clone(policy),
                         sealed_key: Arc::new(event.sealed_key),
                         policy_change: None,
-                        transfers: BTreeMap::new(),
+                        transfers: RedBlackTreeMapSync::default(),
                     }));
                 }
             }
@@ -185,6 +188,12 @@ impl Wallet {
 }
 
 impl OpenWallet {
+    fn public_key(&self) -> Result<&PublicKey, Rejection> {
+        let missing =
+            || Rejection::new(errors::TRANSFER_INVALID, "the wallet's key is no point of the curve");
+        self.public_key.as_ref().ok_or_else(missing)
+    }
+
     fn evolve(&mut self, event: WalletEvent) {
         match event {
             WalletEvent::CreationRequested(_)
@@ -204,17 +213,19 @@ impl OpenWallet {
                 let request = Request { id: event.request_id, sha256: event.request_sha256 };
                 let (transfer, tx_hash) = (Arc::new(event.transfer), Arc::new(event.tx_hash));
                 let sign_by_ms = event.sign_by_ms;
-                self.transfers
-                    .insert(event.request_id, Transfer::Requested { request, transfer, tx_hash, sign_by_ms });
+                self.transfers.insert_mut(
+                    event.request_id,
+                    Transfer::Requested { request, transfer, tx_hash, sign_by_ms },
+                );
             }
             WalletEvent::TransferSigned(event) => {
                 let (tx_hash, valid_until_block) = (Arc::new(event.tx_hash), event.valid_until_block);
-                self.transfers.insert(event.request_id, Transfer::Signed { tx_hash, valid_until_block });
+                self.transfers.insert_mut(event.request_id, Transfer::Signed { tx_hash, valid_until_block });
             }
-            WalletEvent::TransferRefused(event) => drop(self.transfers.remove(&event.request_id)),
-            WalletEvent::TransferConfirmed(event) => drop(self.transfers.remove(&event.request_id)),
-            WalletEvent::TransferExpired(event) => drop(self.transfers.remove(&event.request_id)),
-            WalletEvent::TransferRequestExpired(event) => drop(self.transfers.remove(&event.request_id)),
+            WalletEvent::TransferRefused(event) => drop(self.transfers.remove_mut(&event.request_id)),
+            WalletEvent::TransferConfirmed(event) => drop(self.transfers.remove_mut(&event.request_id)),
+            WalletEvent::TransferExpired(event) => drop(self.transfers.remove_mut(&event.request_id)),
+            WalletEvent::TransferRequestExpired(event) => drop(self.transfers.remove_mut(&event.request_id)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `record-outcome`: a registered worker's answer to the job that a request of this wallet asked for.
 
+use nsl_neo::PublicKey;
 use nsl_policy::transaction;
 use nsl_schemas::command::wallet::{RecordOutcome, RequestTransfer, WalletCommand};
 use nsl_schemas::errors;
@@ -100,7 +101,9 @@ fn check_birth(
     if !is_of_this_wallet {
         return Err(Rejection::new(errors::OUTCOME_INVALID, "the birth certificate is about something else"));
     }
-    transaction::address(&statement.public_key)
+    let public_key = statement.public_key.parse::<PublicKey>();
+    public_key
+        .map(|key| key.address().to_string())
         .map_err(|error| Rejection::new(errors::OUTCOME_INVALID, error.to_string()))
 }
 
@@ -163,7 +166,7 @@ impl OpenWallet {
                     return Err(invalid(format!("signed {signed_hash}, asked for {tx_hash}")));
                 }
                 let transaction =
-                    transaction::with_witness(request.id, &self.public_key, transfer, &signature.0)
+                    transaction::with_witness(request.id, self.public_key()?, transfer, &signature.0)
                         .map_err(|error| invalid(error.to_string()))?;
                 let event = TransferSigned {
                     request_id: request.id,

@@ -15,13 +15,13 @@ impl OpenWallet {
         order: &Order<WalletCommand>,
         command: &RequestTransfer,
     ) -> Result<Vec<WalletEvent>, Rejection> {
-        if self.transfers.len() >= OPEN_TRANSFERS_MAX {
+        if self.transfers.size() >= OPEN_TRANSFERS_MAX {
             return Err(Rejection::new(
                 errors::TOO_MANY_OPEN_TRANSFERS,
                 format!("the wallet has {OPEN_TRANSFERS_MAX} open transfers"),
             ));
         }
-        let unsigned = transaction::transfer(order.command_id, &self.public_key, command)
+        let unsigned = transaction::transfer(order.command_id, self.public_key()?, command)
             .map_err(|error| Rejection::new(errors::TRANSFER_INVALID, error.to_string()))?;
         evaluate(&self.policy, TransferFacts::from(command))
             .map_err(|denied| Rejection::new(denied.code(), denied.to_string()))?;

@@ -1,5 +1,5 @@
 //! The answering side: [`serve`] accepts connections, greets each with a hello, runs a handler for every request
-//! and writes the answers as they come.
+//! on threads of its own and writes the answers as they come, those of a moment together.
 //!
 //! Bounds: `connections_max` connections, each with at most `window` unanswered requests (one more closes it), one
 //! frame being read and one being written; over all connections, `memory_bytes_max` for requests in work and
@@ -9,6 +9,7 @@
 mod answer;
 mod connection;
 mod limits;
+mod threads;
 
 use std::future::Future;
 use std::io;
@@ -22,11 +23,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-pub use limits::ServerLimits;
+pub use limits::{ServerLimits, THREADS_MAX};
 
 use crate::frame::{self, Hello};
 use crate::listener::Listener;
 use crate::stream::Stream;
+use threads::Threads;
 
 /// Pause after a failed accept: file descriptors run out for seconds, and spinning would not free one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -40,6 +42,15 @@ pub enum Error {
     /// No connection could ever be served.
     #[error("connections_max is zero")]
     NoConnections,
+    /// Nothing would ever be done, or by more threads than any machine has cores.
+    #[error("{found} threads, expected 1 to {THREADS_MAX}")]
+    Threads {
+        /// The number given.
+        found: usize,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
     /// The budget does not hold a single request with its response, or is more than can be counted.
     #[error("memory_bytes_max = {found}, expected {min} to {max}")]
     MemoryBudget {
@@ -54,7 +65,8 @@ pub enum Error {
 
 /// What all connections of a server share.
 struct Server<H> {
-    handler: H,
+    handler: Arc<H>,
+    threads: Threads,
     limits: ServerLimits,
     hello: Hello,
     memory: Arc<Semaphore>,
@@ -65,8 +77,9 @@ struct Server<H> {
 /// Serves `listener` until `shutdown` completes; then takes no more, lets every connection finish what it took
 /// within `limits.drain_timeout`, and returns.
 ///
-/// Requests of one connection run concurrently and may be answered in any order. A handler runs to its end even
-/// if its client is gone by then; a handler that panics is answered with `Refusal::HandlerFailed`.
+/// Requests run on `limits.threads` threads, also those of one connection, and may be answered in any order. A handler
+/// runs to its end even if its client is gone by then; one that panics, or waits for what can never come, is answered
+/// with `Refusal::HandlerFailed`.
 pub async fn serve<H, F>(
     listener: Listener,
     handler: H,
@@ -79,7 +92,8 @@ where
 {
     let hello = limits.checked_hello()?;
     let server = Arc::new(Server {
-        handler,
+        handler: Arc::new(handler),
+        threads: Threads::start(limits.threads).map_err(Error::Thread)?,
         hello,
         memory: Arc::new(Semaphore::new(limits.memory_bytes_max)),
         drain: CancellationToken::new(),

@@ -28,7 +28,7 @@ async fn a_key_is_born_with_a_certificate_that_verifies() {
     let statement = &birth_certificate.statement;
     assert_eq!(statement.policy_sha256, policy().sha256());
     assert_eq!(statement.owners, policy().owners);
-    assert!(transaction::address(&statement.public_key).is_ok());
+    assert!(statement.public_key.parse::<PublicKey>().is_ok());
     let document = attestation::verify(
         &birth_certificate.document.0,
         &site.expectation(),
@@ -51,16 +51,15 @@ async fn every_key_is_another() {
 async fn any_worker_of_the_site_signs_the_one_transaction_of_the_command() {
     let site = Site::new();
     let (sealed_key, certificate) = born(&site, &site.worker().await, "main").await;
-    let public_key = &certificate.statement.public_key;
+    let public_key: PublicKey = certificate.statement.public_key.parse().unwrap();
     let job = site.transfer("main", &transfer(), sealed_key.clone(), policy());
     let command_id = job.command.envelope.command_id;
     let outcome = perform(&site.worker().await, job).await;
     let JobResult::TransferSigned { tx_hash, signature } = &outcome.result else { panic!("{outcome:?}") };
-    let unsigned = transaction::transfer(command_id, public_key, &transfer()).unwrap();
+    let unsigned = transaction::transfer(command_id, &public_key, &transfer()).unwrap();
     assert_eq!(*tx_hash, unsigned.hash().to_string());
-    let key = PublicKey::from_bytes(&hex::decode(public_key).unwrap()).unwrap();
     let signature = Signature::from_bytes(signature.0.as_slice().try_into().unwrap());
-    assert_eq!(key.verify(&unsigned.sign_data(transfer().network_magic), &signature), Ok(()));
+    assert_eq!(public_key.verify(&unsigned.sign_data(transfer().network_magic), &signature), Ok(()));
     assert_eq!(outcome.statement.post_state_sha256, post_state_sha256(Some(&sealed_key)));
 }
 
@@ -144,8 +143,8 @@ async fn a_replaced_policy_rules_and_the_old_one_no_longer_does() {
     let command_id = job.command.envelope.command_id;
     let signed = perform(&worker, job).await;
     let JobResult::TransferSigned { signature, .. } = &signed.result else { panic!("{signed:?}") };
-    let public_key = &certificate.statement.public_key;
-    assert!(transaction::with_witness(command_id, public_key, &cheaper, &signature.0).is_ok());
+    let public_key = certificate.statement.public_key.parse().unwrap();
+    assert!(transaction::with_witness(command_id, &public_key, &cheaper, &signature.0).is_ok());
 }
 
 #[tokio::test]

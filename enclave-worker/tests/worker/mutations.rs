@@ -12,16 +12,15 @@ use tokio::runtime::Runtime;
 use crate::site::{MAGIC, Site, born, policy, transfer};
 
 /// The answer of a worker that must not have signed anything but the transfer that its client ordered.
-fn assert_signs_nothing_else(runtime: &Runtime, worker: &Worker, public_key: &str, request: &[u8]) {
+fn assert_signs_nothing_else(runtime: &Runtime, worker: &Worker, public_key: &PublicKey, request: &[u8]) {
     let answer = runtime.block_on(worker.answer(request));
     let Response::Outcome { outcome } = Response::from_bytes(&answer).unwrap() else { return };
     let JobResult::TransferSigned { tx_hash, signature } = outcome.result else { return };
     let command_id = uuid::Uuid::from_u128(7);
     let unsigned = transaction::transfer(command_id, public_key, &transfer()).unwrap();
     assert_eq!(tx_hash, unsigned.hash().to_string());
-    let key = PublicKey::from_bytes(&hex::decode(public_key).unwrap()).unwrap();
     let signature = Signature::from_bytes(signature.0.as_slice().try_into().unwrap());
-    assert_eq!(key.verify(&unsigned.sign_data(MAGIC), &signature), Ok(()));
+    assert_eq!(public_key.verify(&unsigned.sign_data(MAGIC), &signature), Ok(()));
 }
 
 #[test]
@@ -34,7 +33,7 @@ fn a_mutated_job_never_panics_and_never_signs_another_payload() {
         (worker, born)
     });
     let (sealed_key, certificate) = born;
-    let public_key = &certificate.statement.public_key;
+    let public_key = &certificate.statement.public_key.parse().unwrap();
     let job = site.transfer("main", &transfer(), sealed_key, policy());
     let sound = Request::Perform { job: Box::new(job) }.to_bytes();
     assert_signs_nothing_else(&runtime, &worker, public_key, &sound);

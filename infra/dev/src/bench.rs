@@ -39,6 +39,10 @@ static LOAD: Service = Service {
 
 /// Where `nsl-load` finds the database.
 const DATABASE_URL: &str = "NSL_LOAD_DATABASE_URL";
+/// Where it finds the worker's program.
+const WORKER_PROGRAM: &str = "NSL_LOAD_WORKER";
+/// The worker's package and program.
+const WORKER: &str = "nsl-enclave-worker";
 /// Where it finds message-db's functions.
 const MESSAGE_DB: &str = "NSL_LOAD_MESSAGE_DB";
 
@@ -62,6 +66,15 @@ enum Bench {
         #[arg(long)]
         json: bool,
         /// Grow the log to ten million events instead of one million; takes many minutes
+        #[arg(long)]
+        full: bool,
+    },
+    /// Signing jobs through the channel to enclave workers, beside the same primitives in a bare loop and SoftHSM2
+    Enclave {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+        /// Watch a worker's memory over ten million jobs instead of 300,000; takes half an hour
         #[arg(long)]
         full: bool,
     },
@@ -98,6 +111,7 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> Result<Outcome, Err
     match arguments.bench {
         Bench::Commands { json } => commands(layout, json),
         Bench::Log { json, full } => log(layout, json, full),
+        Bench::Enclave { json, full } => enclave(layout, json, full),
     }
 }
 
@@ -122,6 +136,19 @@ fn log(layout: &Layout, json: bool, full: bool) -> Result<Outcome, Error> {
         measured &= command.status().map_err(Error::Load)?.success();
     }
     site.stop()?;
+    Ok(if measured { Outcome::Done } else { ended_badly() })
+}
+
+/// Workers alone: `nsl-load` starts and stops them, each on a core of its own.
+fn enclave(layout: &Layout, json: bool, full: bool) -> Result<Outcome, Error> {
+    let worker = SERVICES.iter().find(|service| POOL.contains(&service.name) && service.package == WORKER);
+    let binaries = Binaries::build_release(layout.root(), &worker.into_iter().chain([&LOAD]))?;
+    let peers = tempfile::tempdir().map_err(Error::Peers)?;
+    let mut command = Command::new(binaries.path(LOAD.binary));
+    command.arg("enclave").env(WORKER_PROGRAM, binaries.path(WORKER));
+    command.env(bench_peers::SOFTHSM, bench_peers::softhsm(peers.path()).map_err(Error::Peers)?);
+    command.args(json.then_some("--json")).args(full.then_some("--full"));
+    let measured = command.status().map_err(Error::Load)?.success();
     Ok(if measured { Outcome::Done } else { ended_badly() })
 }
 

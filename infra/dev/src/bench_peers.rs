@@ -1,6 +1,7 @@
-//! Peers of the benchmark `log` that are no crates: fetched from their registry when they are measured, and left out
-//! aloud when they cannot be.
+//! Peers of the benchmarks that are no crates: fetched from their registry when they are measured, and left out aloud when
+//! they cannot be.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -8,6 +9,17 @@ use std::process::{Command, Stdio};
 const MESSAGE_DB: &str = "@eventide/message-db@1.3.1";
 /// What `npm pack` calls its archive.
 const MESSAGE_DB_ARCHIVE: &str = "eventide-message-db-1.3.1.tgz";
+
+/// Where SoftHSM2 finds its configuration.
+pub(crate) const SOFTHSM: &str = "SOFTHSM2_CONF";
+
+/// A configuration of SoftHSM2 with tokens below `folder`.
+pub(crate) fn softhsm(folder: &Path) -> std::io::Result<PathBuf> {
+    let (tokens, configuration) = (folder.join("tokens"), folder.join("softhsm2.conf"));
+    fs::create_dir(&tokens)?;
+    fs::write(&configuration, format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display()))?;
+    Ok(configuration)
+}
 
 /// The folder `database` of message-db's package, unpacked below `folder`.
 pub(crate) fn message_db(folder: &Path) -> Option<PathBuf> {

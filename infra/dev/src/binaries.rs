@@ -112,7 +112,7 @@ pub(crate) fn build_distribution(root: &Path, package: &'static str) -> Result<P
 }
 
 /// Runs a `cargo build` and returns the programs that it names, built now or before.
-fn programs(cargo: &mut Command) -> Result<BTreeMap<String, PathBuf>, Error> {
+pub(crate) fn programs(cargo: &mut Command) -> Result<BTreeMap<String, PathBuf>, Error> {
     let mut child = cargo.stdout(Stdio::piped()).spawn().map_err(Error::Run)?;
     let mut paths = BTreeMap::new();
     if let Some(messages) = child.stdout.take() {
@@ -128,7 +128,7 @@ fn programs(cargo: &mut Command) -> Result<BTreeMap<String, PathBuf>, Error> {
 }
 
 /// Makes cargo name the programs on standard output and leaves its diagnostics readable.
-const MESSAGES: &str = "--message-format=json-render-diagnostics";
+pub(crate) const MESSAGES: &str = "--message-format=json-render-diagnostics";
 
 fn arguments<'a>(services: impl Iterator<Item = &'a Service> + Clone) -> Vec<String> {
     let mut arguments = vec!["build".to_owned(), MESSAGES.to_owned()];

@@ -10,6 +10,7 @@ mod contexts;
 mod demo;
 mod doctor;
 mod down;
+mod fuzz;
 mod generate;
 mod interrupt;
 mod keys;
@@ -71,6 +72,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Try the command pipeline under every fault in simulated histories, each the same again by its seed
     Sim(sim::Arguments),
+    /// Search for inputs that a decoder of untrusted bytes does not survive
+    Fuzz(fuzz::Arguments),
     /// Check that the crates keep the dependency law
     CheckDeps,
     /// Write the contract that other languages and tools read, from the types
@@ -109,6 +112,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Test(arguments) => test::run(&layout()?, arguments)?,
         Command::Bench(arguments) => bench::run(&layout()?, arguments)?,
         Command::Sim(arguments) => sim::run(&layout()?, arguments)?,
+        Command::Fuzz(arguments) => fuzz::run(&layout()?, arguments)?,
         Command::CheckDeps => check_deps::run(&layout()?)?,
         Command::Gen(arguments) => generate::run(&layout()?, arguments)?,
         Command::Venues(arguments) => venues::run(arguments)?,

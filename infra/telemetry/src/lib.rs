@@ -10,6 +10,10 @@ pub mod readiness;
 pub mod service;
 pub mod shutdown;
 
+/// Services allocate a lot of short-lived text, which the C library's allocator took a third of a processor's time for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub use failpoint::Failpoint;
 pub use metrics::Metrics;
 pub use readiness::Readiness;

@@ -3,6 +3,7 @@
 
 mod closed_loop;
 mod commands;
+mod enclave;
 mod exchange;
 mod group_commit;
 mod log_append;
@@ -24,6 +25,10 @@ use nsl_schemas::token::Tenant;
 
 use crate::exchange::{Connection, Exchange};
 use crate::workload::Workload;
+
+/// The services' own, so that the peers which are called in this process have it too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures a running system.
 #[derive(Parser)]
@@ -77,6 +82,8 @@ enum Command {
     LogAppend(log_append::Arguments),
     /// Measure replays of the event log, beside stock postgres-es, copying and parsing alone
     LogReplay(log_replay::Arguments),
+    /// Measure signing jobs through the channel to worker processes, beside the same primitives in a bare loop
+    Enclave(enclave::Arguments),
 }
 
 #[tokio::main]
@@ -95,6 +102,8 @@ async fn main() -> anyhow::Result<()> {
         }
         Command::LogAppend(arguments) => log_append::run(&arguments).await?,
         Command::LogReplay(arguments) => log_replay::run(&arguments).await?,
+        // On threads and runtimes of its own, each on its core.
+        Command::Enclave(arguments) => tokio::task::block_in_place(|| enclave::run(&arguments))?,
     }
     Ok(())
 }

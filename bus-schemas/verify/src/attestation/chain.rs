@@ -9,24 +9,30 @@ use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, anchor_
 use super::Error;
 use super::document::Payload;
 
-/// Verifies that the trusted root vouches for the leaf at `time`, and that the leaf's key signed `message`.
-/// The caller has pinned the root.
-pub(super) fn verify(
-    payload: &Payload<'_>,
-    time: UnixTime,
-    message: &[u8],
-    signature: &[u8],
-) -> Result<(), Error> {
+/// How every certificate of a Nitro chain is signed.
+pub(super) const CERTIFICATE_ALGORITHM: &dyn SignatureVerificationAlgorithm =
+    webpki::aws_lc_rs::ECDSA_P384_SHA384;
+
+/// Verifies that the leaf's key signed `message`. Whether the leaf is to be believed is [`verify_path`]'s matter.
+pub(super) fn verify_signature(payload: &Payload<'_>, message: &[u8], signature: &[u8]) -> Result<(), Error> {
+    let certificate = CertificateDer::from(payload.certificate);
+    read_leaf(&certificate)?
+        .verify_signature(&EcdsaP384Sha384Fixed, message, signature)
+        .map_err(|source| Error::Signature { source })
+}
+
+/// Verifies that the root in the document vouches for the leaf at `time`. Whether that root is the trusted one is
+/// [`super::TrustRoot`]'s matter.
+pub(super) fn verify_path(payload: &Payload<'_>, time: UnixTime) -> Result<(), Error> {
     let root = CertificateDer::from(payload.root);
     let certificate = CertificateDer::from(payload.certificate);
     let intermediates: Vec<_> = payload.intermediates.iter().map(|der| CertificateDer::from(*der)).collect();
     let anchor =
         anchor_from_trusted_cert(&root).map_err(|source| Error::Certificate { role: "root", source })?;
-    let leaf = EndEntityCert::try_from(&certificate)
-        .map_err(|source| Error::Certificate { role: "leaf", source })?;
+    let leaf = read_leaf(&certificate)?;
 
     let anchors = [anchor];
-    let algorithms = [webpki::aws_lc_rs::ECDSA_P384_SHA384];
+    let algorithms = [CERTIFICATE_ALGORITHM];
     let path = leaf
         .verify_for_usage(&algorithms, &anchors, &intermediates, time, AnyExtendedKeyUsage, None, None)
         .map_err(|source| Error::CertificatePath { source })?;
@@ -35,8 +41,11 @@ pub(super) fn verify(
     if !used.eq(intermediates.iter().rev().cloned()) {
         return Err(Error::CertificateOrder);
     }
-    leaf.verify_signature(&EcdsaP384Sha384Fixed, message, signature)
-        .map_err(|source| Error::Signature { source })
+    Ok(())
+}
+
+fn read_leaf<'a>(certificate: &'a CertificateDer<'a>) -> Result<EndEntityCert<'a>, Error> {
+    EndEntityCert::try_from(certificate).map_err(|source| Error::Certificate { role: "leaf", source })
 }
 
 /// Nitro certificates name no extended key usage; their purpose follows from the pinned root.
@@ -50,7 +59,7 @@ impl ExtendedKeyUsageValidator for AnyExtendedKeyUsage {
 
 /// ES384 as COSE has it: webpki's own algorithms take signatures in ASN.1, COSE's are `r ‖ s`.
 #[derive(Debug)]
-struct EcdsaP384Sha384Fixed;
+pub(super) struct EcdsaP384Sha384Fixed;
 
 /// First byte of an uncompressed point (SEC 1 §2.3.3), the only form in Nitro certificates.
 const POINT_UNCOMPRESSED: u8 = 0x04;

@@ -32,7 +32,11 @@ const BUNDLE_CERTIFICATES_MAX: usize = 7;
 /// The digest that every Nitro PCR bank has.
 const DIGEST_NAME: &str = "SHA384";
 
-/// What a verified document says. Only [`super::verify`] makes one.
+/// Index of the register that measures the whole enclave image.
+pub(super) const PCR_IMAGE: u8 = 0;
+
+/// What a document says. [`super::verify`] answers with a verified one; that of a [`super::Report`] is as good as the
+/// report's verdicts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AttestationDocument {
@@ -52,6 +56,24 @@ pub struct AttestationDocument {
     /// The challenge that the document answers.
     #[serde(serialize_with = "bytes_as_hex")]
     pub nonce: Option<Vec<u8>>,
+}
+
+impl AttestationDocument {
+    /// A register's value.
+    ///
+    /// # Errors
+    /// [`Error::MissingPcr`] when the document lacks it.
+    pub fn pcr(&self, index: u8) -> Result<&Pcr, Error> {
+        self.pcrs.get(&index).ok_or(Error::MissingPcr { index })
+    }
+
+    /// Whether the enclave runs in debug mode: its console is readable, and its image measures to zero.
+    ///
+    /// # Errors
+    /// [`Error::MissingPcr`] when the document does not measure the image.
+    pub fn is_debug(&self) -> Result<bool, Error> {
+        Ok(*self.pcr(PCR_IMAGE)? == [0; PCR_BYTES])
+    }
 }
 
 /// A payload in good form, with the certificates that shall prove it.

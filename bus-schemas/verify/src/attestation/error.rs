@@ -130,11 +130,13 @@ pub enum Error {
         /// PCR0 of the document, in hexadecimal.
         pcr0: String,
     },
-    /// PCR16 does not commit to the expected manifest.
-    #[error("PCR16 {pcr16} does not commit to the expected manifest")]
-    ManifestMismatch {
-        /// PCR16 of the document, in hexadecimal.
-        pcr16: String,
+    /// A register has another value than the one demanded.
+    #[error("PCR{index} is {found}, not the expected value")]
+    PcrMismatch {
+        /// The PCR's index.
+        index: u8,
+        /// Its value in the document, in hexadecimal.
+        found: String,
     },
     /// The document does not answer the challenge.
     #[error("nonce of the attestation document is not the expected one")]

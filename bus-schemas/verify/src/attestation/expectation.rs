@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{AttestationDocument, Error, PCR_BYTES, Pcr, manifest_pcr16};
+use super::document::PCR_IMAGE;
+use super::{AttestationDocument, Error, Pcr, manifest_pcr16};
 
-/// Index of the register that measures the whole enclave image.
-const PCR_IMAGE: u8 = 0;
 /// Index of the register that commits to the genesis manifest.
 const PCR_MANIFEST: u8 = 16;
 
@@ -15,8 +14,9 @@ pub struct Expectation {
     /// The allowed builds, each as the PCRs it measures to: one of them must agree in every PCR it names.
     /// A build that does not name PCR0 agrees with nothing, so an empty list or map never admits a stranger.
     pub builds: Vec<BTreeMap<u8, Pcr>>,
-    /// PCR16, where a worker commits to its manifest ([`super::manifest_pcr16`]); `None` leaves it open.
-    pub pcr16: Option<Pcr>,
+    /// Registers that must have these values, whatever the build: PCR3 (the parent's role), PCR4 (the instance), PCR8
+    /// (the image's signer), PCR16, where a worker commits to its manifest ([`super::manifest_pcr16`]), or any other.
+    pub pcrs: BTreeMap<u8, Pcr>,
     /// The challenge that the document must carry; `None` leaves freshness to the caller.
     pub nonce: Option<Vec<u8>>,
     /// Admits enclaves in debug mode. No other check is waived: their zero PCR0 must be an allowed build too.
@@ -29,7 +29,7 @@ impl Expectation {
     pub fn of_manifest(builds: impl IntoIterator<Item = [Pcr; 3]>, manifest_sha256: [u8; 32]) -> Self {
         Self {
             builds: builds.into_iter().map(|measured| (0..).zip(measured).collect()).collect(),
-            pcr16: Some(manifest_pcr16(manifest_sha256)),
+            pcrs: BTreeMap::from([(PCR_MANIFEST, manifest_pcr16(manifest_sha256))]),
             nonce: None,
             allow_debug: false,
         }
@@ -41,21 +41,34 @@ impl Expectation {
         Self { nonce: Some(nonce), ..self }
     }
 
-    /// Compares the claims of an authentic document with what is demanded.
-    pub(super) fn meet(&self, document: &AttestationDocument) -> Result<(), Error> {
-        let pcr0 = document.pcrs.get(&PCR_IMAGE).ok_or(Error::MissingPcr { index: PCR_IMAGE })?;
-        if *pcr0 == [0; PCR_BYTES] && !self.allow_debug {
+    /// Whether the enclave is not in debug mode, or may be.
+    pub(super) fn meet_mode(&self, document: &AttestationDocument) -> Result<(), Error> {
+        if document.is_debug()? && !self.allow_debug {
             return Err(Error::DebugMode);
         }
-        if !self.builds.iter().any(|build| agrees(build, document)) {
-            return Err(Error::BuildNotAllowed { pcr0: hex::encode(pcr0) });
+        Ok(())
+    }
+
+    /// Whether the document measures an allowed build.
+    pub(super) fn meet_build(&self, document: &AttestationDocument) -> Result<(), Error> {
+        if self.builds.iter().any(|build| agrees(build, document)) {
+            return Ok(());
         }
-        if let Some(expected) = self.pcr16 {
-            let pcr16 = document.pcrs.get(&PCR_MANIFEST).ok_or(Error::MissingPcr { index: PCR_MANIFEST })?;
-            if *pcr16 != expected {
-                return Err(Error::ManifestMismatch { pcr16: hex::encode(pcr16) });
-            }
+        Err(Error::BuildNotAllowed { pcr0: hex::encode(document.pcr(PCR_IMAGE)?) })
+    }
+
+    /// Whether a register has the value that is demanded of it, if one is.
+    pub(super) fn meet_pcr(&self, index: u8, document: &AttestationDocument) -> Result<(), Error> {
+        let Some(expected) = self.pcrs.get(&index) else { return Ok(()) };
+        let found = document.pcr(index)?;
+        if found == expected {
+            return Ok(());
         }
+        Err(Error::PcrMismatch { index, found: hex::encode(found) })
+    }
+
+    /// Whether the document answers the challenge, if there is one.
+    pub(super) fn meet_nonce(&self, document: &AttestationDocument) -> Result<(), Error> {
         if self.nonce.is_some() && self.nonce != document.nonce {
             return Err(Error::NonceMismatch);
         }

@@ -1,6 +1,6 @@
 //! `transfer-quote`: what a transfer will cost, from a dry run and the network's prices, and how long that holds.
 
-use nsl_neo::{Account, UnsignedTransaction};
+use nsl_neo::{Account, PublicKey, UnsignedTransaction};
 use nsl_neo_rpc::VmState;
 use nsl_policy::transaction;
 use nsl_schemas::command::wallet::RequestTransfer;
@@ -58,6 +58,7 @@ fn read(question: QuoteRequest) -> Result<(Account, UnsignedTransaction), Refusa
         network_fee_datoshi: Datoshi(0),
         valid_until_block: 0,
     };
+    let public_key = public_key.parse::<PublicKey>().map_err(|error| invalid(&error))?;
     let request =
         transaction::transfer_request(Uuid::nil(), &public_key, &command).map_err(|error| invalid(&error))?;
     let unsigned = nsl_neo::build_transfer(&request).map_err(|error| invalid(&error))?;

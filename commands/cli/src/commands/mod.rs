@@ -12,6 +12,7 @@ mod page;
 pub(crate) mod price;
 pub(crate) mod request;
 pub(crate) mod transaction;
+pub(crate) mod verify;
 pub(crate) mod wallet;
 pub(crate) mod worker;
 
@@ -33,6 +34,7 @@ pub(crate) async fn run(command: Command, invocation: &Invocation) -> Result<Out
         Command::Events(command) => command.run(invocation).await,
         Command::Command(command) => command.run(invocation).await,
         Command::Worker(command) => command.run(invocation).await,
+        Command::Verify(command) => command.run(invocation).await,
         Command::Error(command) => command.run(),
         Command::Completions(command) => Ok(command.run()),
         Command::ExitCodes => Ok(exit_codes::show()),

@@ -87,6 +87,7 @@ impl Outcome {
             Self::PricesListed(page) => prices_table(page),
             Self::WorkersListed { hosts } => workers::show(hosts),
             Self::CommandAccepted { command } => format!("accepted\n{}", recorded(command)),
+            Self::AttestationExamined(report) => report.human(),
             Self::ResultShown { result } => result_facts(result),
             Self::PageShown { code: _, page } => page.clone(),
             Self::CompletionsWritten { script } => script.clone(),
@@ -96,7 +97,7 @@ impl Outcome {
     }
 }
 
-fn facts(rows: &[(&str, String)]) -> String {
+pub(super) fn facts(rows: &[(&str, String)]) -> String {
     let told = || rows.iter().filter(|(_, value)| !value.is_empty());
     let width = told().map(|(label, _)| label.len()).max().unwrap_or_default();
     let lines: Vec<_> = told().map(|(label, value)| format!("{label:width$}  {value}")).collect();

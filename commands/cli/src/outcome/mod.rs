@@ -1,6 +1,7 @@
 //! Every way in which a command can succeed. The variant's name is the `reason` that scripts read: renaming one breaks
 //! them.
 
+mod attestation;
 mod human;
 mod workers;
 
@@ -16,6 +17,7 @@ use nsl_schemas::token::AggregateId;
 use serde::Serialize;
 use uuid::Uuid;
 
+pub(crate) use self::attestation::ExaminedAttestation;
 use crate::contexts::Context;
 
 /// How a command ended well.
@@ -99,6 +101,7 @@ pub(crate) enum Outcome {
     CommandAccepted {
         command: Recorded,
     },
+    AttestationExamined(Box<ExaminedAttestation>),
     ResultShown {
         result: CommandResult,
     },

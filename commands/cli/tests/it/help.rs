@@ -3,7 +3,7 @@
 use crate::home::Home;
 
 /// Every noun with its verbs, as `--help` lists them.
-const VERBS: [(&str, &[&str]); 9] = [
+const VERBS: [(&str, &[&str]); 10] = [
     ("context", &["add", "list", "select", "show", "remove"]),
     ("key", &["generate"]),
     ("authority", &["genesis-show", "register-root", "grant"]),
@@ -13,6 +13,7 @@ const VERBS: [(&str, &[&str]); 9] = [
     ("price", &["get", "list", "watch"]),
     ("events", &["tail", "replay"]),
     ("command", &["send", "result"]),
+    ("verify", &["attestation"]),
 ];
 
 /// The names in the section `Commands:` of a help text.

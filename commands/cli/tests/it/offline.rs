@@ -83,3 +83,84 @@ fn what_is_not_understood_is_a_usage_error() {
         assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{arguments:?}: {}", run.stderr);
     }
 }
+
+/// A document whose own root is no root of AWS', and what the report must say of it.
+const DOCUMENT: &[u8] = include_bytes!("samples/private-root.cose");
+const PCR0: &str =
+    "a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0";
+const NONCE: &str = "6368616c6c656e6765";
+
+fn checks_that_fail(report: &serde_json::Value) -> Vec<&str> {
+    let verdicts = report["verdicts"].as_array().unwrap().iter();
+    verdicts.filter(|verdict| verdict["holds"] == false).map(|one| one["check"].as_str().unwrap()).collect()
+}
+
+/// The lines of a run with `--json`, each an object.
+fn lines(run: &crate::home::Run) -> Vec<serde_json::Value> {
+    run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn an_attestation_document_is_refused_with_a_report_that_says_why() {
+    let home = Home::new();
+    let file = home.path("document.hex");
+    std::fs::write(&file, hex::encode(DOCUMENT)).unwrap();
+    let file = file.to_str().unwrap();
+    let zero = format!("8={}", "00".repeat(48));
+    let asked = ["verify", "attestation", file, "--pcr", &zero, "--nonce", "00", "--at", "now"];
+    let run = home.nsl(&[&asked[..], &["--json"]].concat());
+    let told = lines(&run);
+    assert_eq!((run.code, told.len()), (3, 2), "{}", run.stdout);
+    assert_eq!((&told[0]["reason"], &told[0]["holds"]), (&"attestation_examined".into(), &false.into()));
+    assert_eq!(checks_that_fail(&told[0]), ["root", "path", "pcr8", "nonce"]);
+    assert_eq!(told[0]["document"]["pcrs"]["0"], PCR0);
+    assert_eq!(told[0]["chain"].as_array().unwrap().len(), 3);
+    assert_eq!(told[1]["code"], "document_invalid");
+
+    let run = home.nsl(&asked);
+    for line in ["✗ root ", "✓ signature ", "✗ path ", "✗ pcr8 ", "✗ nonce ", "✗ 2025-12-25T16:04:19Z to "]
+    {
+        assert!(run.stdout.contains(line), "{line}: {}", run.stdout);
+    }
+    assert!(run.code == 3 && run.stdout.contains("does NOT hold"), "{}", run.stdout);
+    assert!(run.stderr.contains("error[document_invalid]"), "{}", run.stderr);
+}
+
+#[test]
+fn what_is_no_attestation_document_is_refused_by_name() {
+    let home = Home::new();
+    let cut = hex::encode(&DOCUMENT[..100]);
+    for (input, cause) in [("", "input ends"), ("neither!", "expected"), (cut.as_str(), "input ends")] {
+        let run = home.nsl_reading(input, &["verify", "attestation", "-", "--json"]);
+        let told = run.json();
+        assert_eq!((run.code, &told["code"]), (3, &"document_invalid".into()), "{told}");
+        assert!(told["message"].as_str().unwrap().contains(cause), "{told}");
+    }
+    let large = "00".repeat(100_000);
+    assert_eq!(home.nsl_reading(&large, &["verify", "attestation", "-"]).code, 1);
+    for wrong in [["--pcr", "0=00"], ["--nonce", "xyz"], ["--at", "noon"]] {
+        assert_eq!(home.nsl(&[&["verify", "attestation", "-"], &wrong[..]].concat()).code, 2, "{wrong:?}");
+    }
+}
+
+/// A build of the feature `development` takes a private root, and says so; any other names it and refuses it.
+#[test]
+fn a_private_root_counts_in_development_builds_alone() {
+    let home = Home::new();
+    let (file, root) = (home.path("document"), home.path("root.der"));
+    std::fs::write(&file, DOCUMENT).unwrap();
+    std::fs::write(&root, include_bytes!("samples/private-root.der")).unwrap();
+    let (file, root, pcr0) = (file.to_str().unwrap(), root.to_str().unwrap(), format!("0={PCR0}"));
+    let asked = ["verify", "attestation", file, "--root", root, "--pcr", &pcr0, "--nonce", NONCE];
+    let run = home.nsl(&asked);
+    if cfg!(feature = "development") {
+        assert!(run.code == 0 && run.stdout.contains("PRIVATE ROOT"), "{}{}", run.stdout, run.stderr);
+        let report = home.nsl(&[&asked[..], &["--json"]].concat()).json();
+        assert_eq!((&report["holds"], &report["is_private_root"]), (&true.into(), &true.into()));
+        let late = home.nsl(&[&asked[..], &["--at", "2025-12-25T20:00:00Z"]].concat());
+        assert!(late.code == 3 && late.stdout.contains("✗ path"), "{}", late.stdout);
+    } else {
+        assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{}", run.stderr);
+        assert!(run.stderr.contains("is not trusted"), "{}", run.stderr);
+    }
+}

@@ -169,8 +169,7 @@ fn a_policy_change_is_rejected_by_the_first_rule_that_says_no() {
 
 #[test]
 fn a_transfer_within_the_policy_is_asked_for_with_its_transaction() {
-    let public_key = neo_key().public_key().to_string();
-    let unsigned = nsl_policy::transaction::transfer(TRANSFER, &public_key, &transfer()).unwrap();
+    let unsigned = nsl_policy::transaction::transfer(TRANSFER, &neo_key().public_key(), &transfer()).unwrap();
     let event = TransferRequested {
         request_id: TRANSFER,
         request_sha256: request_sha256(TRANSFER),

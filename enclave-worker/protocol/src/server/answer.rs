@@ -2,17 +2,21 @@
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::frame::{Body, Message, Refusal};
 use crate::link::Queued;
 
 /// The answer a request still waits for. Dropped without one, it tells the client that the handler failed.
+#[derive(Debug)]
 pub(super) struct Answer {
     request_id: u64,
     response_bytes_max: usize,
     queue: mpsc::Sender<Queued>,
     /// Reserved for the request and its longest response; `None` once answered.
     memory: Option<OwnedSemaphorePermit>,
+    /// A server that shuts down waits for it.
+    _pending: TaskTrackerToken,
 }
 
 impl Answer {
@@ -21,8 +25,9 @@ impl Answer {
         response_bytes_max: usize,
         queue: mpsc::Sender<Queued>,
         memory: OwnedSemaphorePermit,
+        pending: TaskTrackerToken,
     ) -> Self {
-        Self { request_id, response_bytes_max, queue, memory: Some(memory) }
+        Self { request_id, response_bytes_max, queue, memory: Some(memory), _pending: pending }
     }
 
     /// Queues the response and keeps only the memory it needs.

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tokio::io::AsyncRead;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, interval_at, timeout};
 
 use super::Server;
 use super::answer::Answer;
+use super::threads::Work;
 use crate::frame::{Body, Frame, Message, Refusal};
 use crate::limits::SILENT_PING_INTERVALS;
 use crate::link::{CONTROL_QUEUE, Error, FrameReader, Outbox, Patience, Queued, write_frames};
@@ -82,17 +83,20 @@ where
         }
     }
 
+    /// Takes a frame's requests and hands them to the threads together.
     async fn take_all(&self, messages: Vec<Message>) -> Result<(), Error> {
+        let mut taken = Vec::with_capacity(messages.len());
         for message in messages {
             let Body::Request(payload) = message.body else {
                 return Err(Error::Unexpected { kind: "answer" });
             };
-            self.take(message.request_id, payload).await?;
+            self.take(message.request_id, payload, &mut taken).await?;
         }
+        self.server.threads.add(taken);
         Ok(())
     }
 
-    async fn take(&self, request_id: u64, payload: Bytes) -> Result<(), Error> {
+    async fn take(&self, request_id: u64, payload: Bytes, taken: &mut Vec<Work>) -> Result<(), Error> {
         let limits = &self.server.limits;
         if self.unanswered.fetch_add(1, Ordering::AcqRel) >= usize::from(limits.window) {
             return Err(Error::WindowExceeded { window: limits.window });
@@ -105,18 +109,28 @@ where
             self.refuse(request_id, Refusal::RequestTooLarge);
             return Ok(());
         }
-        let reserved = u32::try_from(payload.len() + limits.response_bytes_max).unwrap_or(u32::MAX);
-        // Not reading on is the backpressure; the semaphore is never closed.
-        let Ok(memory) = Arc::clone(&self.server.memory).acquire_many_owned(reserved).await else {
-            return Err(Error::Drained);
-        };
-        let answer = Answer::new(request_id, limits.response_bytes_max, self.answers.clone(), memory);
-        let server = Arc::clone(&self.server);
-        self.server.tasks.spawn(async move {
-            let response = (server.handler)(Vec::from(payload)).await;
-            answer.complete(response);
-        });
+        let memory = self.reserve(payload.len() + limits.response_bytes_max, taken).await?;
+        let pending = self.server.tasks.token();
+        let answer =
+            Answer::new(request_id, limits.response_bytes_max, self.answers.clone(), memory, pending);
+        let handler = Arc::clone(&self.server.handler);
+        taken.push(Box::pin(async move {
+            let response = handler(Vec::from(payload)).await;
+            (answer, response)
+        }));
         Ok(())
+    }
+
+    /// Not reading on while memory is short is the backpressure. What was taken before must not wait with us: it holds
+    /// the very memory that we wait for.
+    async fn reserve(&self, bytes: usize, taken: &mut Vec<Work>) -> Result<OwnedSemaphorePermit, Error> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        if let Ok(memory) = Arc::clone(&self.server.memory).try_acquire_many_owned(bytes) {
+            return Ok(memory);
+        }
+        self.server.threads.add(std::mem::take(taken));
+        // The semaphore is never closed.
+        Arc::clone(&self.server.memory).acquire_many_owned(bytes).await.map_err(|_closed| Error::Drained)
     }
 
     fn refuse(&self, request_id: u64, refusal: Refusal) {

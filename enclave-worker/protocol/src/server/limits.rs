@@ -1,5 +1,6 @@
 //! What a server takes, holds and waits for.
 
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -8,9 +9,14 @@ use super::Error;
 use crate::frame::Hello;
 use crate::limits::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX};
 
+/// Most threads of a server: more than any enclave has cores.
+pub const THREADS_MAX: usize = 256;
+
 /// The limits of one server. The defaults suit a signing worker with an enclave of 512 MiB.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerLimits {
+    /// Threads that handlers run on: one for each core that this process may use.
+    pub threads: usize,
     /// Connections at once. Each may hold one frame being read and one being written, up to about 1 MiB beside
     /// the budget of `memory_bytes_max`.
     pub connections_max: usize,
@@ -36,6 +42,7 @@ pub struct ServerLimits {
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {
+            threads: available_parallelism().map_or(1, usize::from).min(THREADS_MAX),
             connections_max: 64,
             window: 64,
             request_bytes_max: REQUEST_BYTES_MAX,
@@ -63,6 +70,9 @@ impl ServerLimits {
         if self.connections_max == 0 {
             return Err(Error::NoConnections);
         }
+        if !(1..=THREADS_MAX).contains(&self.threads) {
+            return Err(Error::Threads { found: self.threads });
+        }
         let (min, max) = (self.request_bytes_max + self.response_bytes_max, Semaphore::MAX_PERMITS);
         if !(min..=max).contains(&self.memory_bytes_max) {
             return Err(Error::MemoryBudget { found: self.memory_bytes_max, min, max });
@@ -83,6 +93,7 @@ mod tests {
         let field = |limits: ServerLimits| match limits.checked_hello() {
             Err(Error::Hello(frame::Error::InvalidHello { field, .. })) => field,
             Err(Error::NoConnections) => "connections_max",
+            Err(Error::Threads { .. }) => "threads",
             Err(Error::MemoryBudget { .. }) => "memory_bytes_max",
             outcome => panic!("{outcome:?}"),
         };
@@ -92,6 +103,8 @@ mod tests {
             (ServerLimits { response_bytes_max: 0, ..good }, "response_bytes_max"),
             (ServerLimits { ping_interval: Duration::MAX, ..good }, "ping_interval_ms"),
             (ServerLimits { connections_max: 0, ..good }, "connections_max"),
+            (ServerLimits { threads: 0, ..good }, "threads"),
+            (ServerLimits { threads: THREADS_MAX + 1, ..good }, "threads"),
             (ServerLimits { memory_bytes_max: RESPONSE_BYTES_MAX, ..good }, "memory_bytes_max"),
             (ServerLimits { memory_bytes_max: usize::MAX, ..good }, "memory_bytes_max"),
         ];

@@ -7,7 +7,7 @@ use nsl_enclave_protocol::{Channel, Listener, ServerLimits, serve};
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
 
-use crate::harness::{PATIENT, Running, Socket, late, quick_options, soon};
+use crate::harness::{PATIENT, Running, Socket, late, never, quick_options, soon};
 
 #[tokio::test]
 async fn a_server_killed_in_mid_call_leaves_the_outcome_unknown_and_its_successor_is_found() {
@@ -25,7 +25,10 @@ async fn a_server_killed_in_mid_call_leaves_the_outcome_unknown_and_its_successo
         listener,
         move |_request| {
             here.notify_one();
-            std::future::pending()
+            async {
+                never().await;
+                vec![]
+            }
         },
         ServerLimits::default(),
         std::future::pending(),
@@ -50,7 +53,7 @@ async fn a_server_that_stops_answering_is_left_for_a_new_connection() {
     let limits = ServerLimits { window: 2, ..ServerLimits::default() };
     let server = Running::start(limits, |request| async move {
         if request == b"hang" {
-            std::future::pending::<()>().await;
+            never().await;
         }
         request
     })

@@ -35,6 +35,11 @@ pub(crate) fn quick_options() -> ChannelOptions {
     }
 }
 
+/// Hangs: somebody could end it, and nobody does.
+pub(crate) async fn never() {
+    tokio::sync::Notify::new().notified().await;
+}
+
 /// A folder with one socket path.
 pub(crate) struct Socket {
     folder: TempDir,
@@ -129,8 +134,22 @@ impl RawPeer<UnixStream> {
     }
 
     pub(crate) async fn server_with(listener: &UnixListener, window: u16, ping_interval_ms: u32) -> Self {
+        Self::greet(listener, window, ping_interval_ms, 1000).await
+    }
+
+    /// A server of patience that takes requests of so many bytes.
+    pub(crate) async fn server_taking(listener: &UnixListener, window: u16, request_bytes_max: u32) -> Self {
+        Self::greet(listener, window, 60_000, request_bytes_max).await
+    }
+
+    async fn greet(
+        listener: &UnixListener,
+        window: u16,
+        ping_interval_ms: u32,
+        request_bytes_max: u32,
+    ) -> Self {
         let mut peer = Self::new(listener.accept().await.unwrap().0);
-        let hello = Hello { request_bytes_max: 1000, response_bytes_max: 1000, window, ping_interval_ms };
+        let hello = Hello { request_bytes_max, response_bytes_max: 1000, window, ping_interval_ms };
         peer.send(&Frame::Hello(hello)).await;
         peer
     }
@@ -149,6 +168,11 @@ impl<S: AsyncReadExt + AsyncWriteExt + Unpin> RawPeer<S> {
 
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// No more bytes from here; what comes back can still be read.
+    pub(crate) async fn stop_sending(&mut self) {
+        self.stream.shutdown().await.unwrap();
     }
 
     /// The next frame; `None` when the stream has ended.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use nsl_enclave_protocol::frame::{Body, CloseReason, Frame, Message, Refusal};
 use nsl_enclave_protocol::{Channel, ServerLimits};
 
-use crate::harness::{RawPeer, Running, late, quick_options, request, response};
+use crate::harness::{RawPeer, Running, late, never, quick_options, request, response};
 
 async fn assert_others_are_served(server: &Running) {
     let channel = Channel::connect(server.endpoint(), quick_options()).await.unwrap();
@@ -18,7 +18,7 @@ async fn one_request_over_the_window_closes_the_connection() {
     let limits = ServerLimits { window: 4, ..ServerLimits::default() };
     let server = Running::start(limits, |request| async move {
         if request == b"hold" {
-            std::future::pending::<()>().await;
+            never().await;
         }
         request
     })

@@ -16,3 +16,9 @@ mod hostile_servers;
 mod hybrid;
 #[cfg(test)]
 mod pool;
+#[cfg(test)]
+mod pressure;
+#[cfg(test)]
+mod threads;
+#[cfg(test)]
+mod torn;

@@ -47,7 +47,7 @@ fn request() -> AttestationRequest {
 fn expectation() -> Expectation {
     Expectation {
         builds: vec![(0..).zip(MEASUREMENTS).collect::<BTreeMap<u8, Pcr>>()],
-        pcr16: Some(manifest_pcr16(MANIFEST)),
+        pcrs: BTreeMap::from([(16, manifest_pcr16(MANIFEST))]),
         nonce: Some(b"challenge".to_vec()),
         allow_debug: false,
     }
@@ -114,7 +114,7 @@ fn worker_that_committed_to_another_manifest_is_refused() {
     assert!(matches!(verify(&uncommitted, &trust), Err(attestation::Error::MissingPcr { index: 16 })));
     nsm.extend_pcr(16, &[0x12; 32]).unwrap();
     let committed = nsm.attest(request()).unwrap();
-    assert!(matches!(verify(&committed, &trust), Err(attestation::Error::ManifestMismatch { .. })));
+    assert!(matches!(verify(&committed, &trust), Err(attestation::Error::PcrMismatch { index: 16, .. })));
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(super) const INFRA: [&str; 5] =
     ["nsl-bus", "nsl-config", "nsl-event-store", "nsl-neo-rpc", "nsl-telemetry"];
 
 /// Tools and tests: they use everything, nothing uses them, in tests neither.
-pub(super) const LEAVES: [&str; 4] = ["nsl-dev", "nsl-tests", "nsl-load", "nsl-simulation"];
+pub(super) const LEAVES: [&str; 5] = ["nsl-dev", "nsl-tests", "nsl-load", "nsl-simulation", "nsl-fuzz"];
 
 /// Real services for tests: any crate may use it as a dev-dependency, only the leaves otherwise.
 pub(super) const TEST_SUPPORT: &str = "nsl-local-services";
@@ -61,7 +61,7 @@ pub(super) const ENCLAVE_CRATES: [&str; 6] =
 pub(super) const FORBIDDEN_IN_ENCLAVE: [&str; 8] =
     ["async-nats", "axum", "cqrs-es", "hyper", "postgres-es", "reqwest", "sqlx", "ureq"];
 
-pub(super) const LAW: [Rule; 27] = [
+pub(super) const LAW: [Rule; 28] = [
     only("nsl-schemas", &[]),
     only("nsl-verify", &[]),
     only("nsl-policy", &["nsl-schemas", "nsl-neo"]),
@@ -92,6 +92,7 @@ pub(super) const LAW: [Rule; 27] = [
     Rule { package: LEAVES[1], uses: Uses::Anything },
     Rule { package: LEAVES[2], uses: Uses::Anything },
     Rule { package: LEAVES[3], uses: Uses::Anything },
+    Rule { package: LEAVES[4], uses: Uses::Anything },
 ];
 
 const fn only(package: &'static str, crates: &'static [&'static str]) -> Rule {

@@ -51,7 +51,7 @@ fn a_manifest_demands_its_builds_its_commitment_and_no_debugging() {
     let build = |pcrs: [Pcr; 3]| (0..).zip(pcrs).collect::<BTreeMap<u8, Pcr>>();
     let expected = Expectation {
         builds: vec![build(one), build(two)],
-        pcr16: Some(manifest_pcr16([0x11; 32])),
+        pcrs: BTreeMap::from([(16, manifest_pcr16([0x11; 32]))]),
         nonce: None,
         allow_debug: false,
     };
@@ -81,8 +81,8 @@ fn accepts_any_one_of_the_allowed_builds() {
 
 #[test]
 fn refuses_another_manifest_and_another_nonce() {
-    let other_manifest = Expectation { pcr16: Some([0x17; 48]), ..expectation() };
-    assert!(matches!(meets(&other_manifest), Err(Error::ManifestMismatch { .. })));
+    let other_manifest = Expectation { pcrs: BTreeMap::from([(16, [0x17; 48])]), ..expectation() };
+    assert!(matches!(meets(&other_manifest), Err(Error::PcrMismatch { index: 16, .. })));
     let other_nonce = Expectation { nonce: Some(b"another".to_vec()), ..expectation() };
     assert!(matches!(meets(&other_nonce), Err(Error::NonceMismatch)));
     let unanswered = Payload::valid().without("nonce").signed();
@@ -90,8 +90,23 @@ fn refuses_another_manifest_and_another_nonce() {
 }
 
 #[test]
+fn demands_the_value_of_any_register() {
+    for index in [0, 1, 2, 16] {
+        let value = judge(&Payload::valid().signed()).unwrap().pcrs[&index];
+        let demanded = |value| Expectation { pcrs: BTreeMap::from([(index, value)]), ..expectation() };
+        assert!(meets(&demanded(value)).is_ok(), "PCR{index}");
+        let judged = meets(&demanded([0x17; 48]));
+        assert!(matches!(judged, Err(Error::PcrMismatch { index: found, .. }) if found == index));
+    }
+    for index in [3, 4, 8, 15, 17, 31] {
+        let absent = Expectation { pcrs: BTreeMap::from([(index, [0; 48])]), ..expectation() };
+        assert!(matches!(meets(&absent), Err(Error::MissingPcr { index: found }) if found == index));
+    }
+}
+
+#[test]
 fn leaves_open_what_is_not_demanded() {
-    assert!(meets(&Expectation { pcr16: None, nonce: None, ..expectation() }).is_ok());
+    assert!(meets(&Expectation { pcrs: BTreeMap::new(), nonce: None, ..expectation() }).is_ok());
 }
 
 #[test]
@@ -101,7 +116,7 @@ fn admits_debug_mode_only_when_it_is_allowed_and_listed() {
     let debug = Payload::valid().with("pcrs", debug).signed();
     let judged = |allow_debug, pcr0| {
         let builds = vec![BTreeMap::from([(0, pcr0)])];
-        let expectation = Expectation { builds, pcr16: None, nonce: None, allow_debug };
+        let expectation = Expectation { builds, allow_debug, ..Expectation::default() };
         verify(&debug, &expectation, &AUTHORITY.trust(), VerifyTime::Document)
     };
     assert!(matches!(judged(false, zero), Err(Error::DebugMode)));

@@ -229,7 +229,7 @@ impl Envelope {
 pub(super) fn expectation() -> Expectation {
     Expectation {
         builds: vec![BTreeMap::from([(0, PCR0), (1, [0xa1; 48])])],
-        pcr16: Some(PCR16),
+        pcrs: BTreeMap::from([(16, PCR16)]),
         nonce: Some(NONCE.to_vec()),
         allow_debug: false,
     }

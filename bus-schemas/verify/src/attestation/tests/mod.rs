@@ -5,4 +5,6 @@ mod documents;
 mod mutations;
 mod pcrs;
 mod refusals;
+mod reports;
 mod vectors;
+mod wycheproof;

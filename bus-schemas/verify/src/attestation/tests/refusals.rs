@@ -4,7 +4,9 @@ use super::super::{
     DOCUMENT_BYTES_MAX, Error, NONCE_BYTES_MAX, PUBLIC_KEY_BYTES_MAX, TrustRoot, USER_DATA_BYTES_MAX,
     VerifyTime, verify,
 };
-use super::documents::{AUTHORITY, Authority, Envelope, NOW_MS, Payload, expectation, judge, write};
+use super::documents::{
+    AUTHORITY, Authority, Certified, Envelope, NOW_MS, Payload, expectation, judge, write,
+};
 use crate::CborError;
 
 type Case = (&'static str, Vec<u8>, fn(&Error) -> bool);
@@ -209,6 +211,10 @@ fn refuses_broken_certificate_paths() {
     let stranger = Authority::generate();
     let bundle = |certificates: &[Vec<u8>]| field("cabundle", write::array(certificates));
     let certificate = |der: &[u8]| field("certificate", write::bytes(der));
+    let signed_by = |leaf: &Certified| {
+        let payload = Payload::valid().with("certificate", write::bytes(&leaf.der));
+        Envelope::signed_by(&payload.to_bytes(), leaf).to_bytes()
+    };
     let surplus = [root(), write::bytes(&stranger.intermediate), intermediate()];
     let p256 = Payload::valid().with("certificate", write::bytes(&AUTHORITY.leaf_p256.der)).signed();
     check(vec![
@@ -221,8 +227,8 @@ fn refuses_broken_certificate_paths() {
         ("eight", bundle(&vec![root(); 8]), malformed!("payload", CborError::TooLong { limit: 7, .. })),
         ("long", certificate(&[0; 1025]), malformed!("payload", CborError::TooLong { limit: 1024, .. })),
         ("no leaf", certificate(&[]), |e| matches!(e, Error::Certificate { role: "leaf", .. })),
-        ("stranger's leaf", certificate(&stranger.leaf.der), |e| matches!(e, Error::CertificatePath { .. })),
-        ("authority as leaf", certificate(&AUTHORITY.leaf_authority.der), |e| {
+        ("stranger's leaf", signed_by(&stranger.leaf), |e| matches!(e, Error::CertificatePath { .. })),
+        ("authority as leaf", signed_by(&AUTHORITY.leaf_authority), |e| {
             matches!(e, Error::CertificatePath { source: webpki::Error::CaUsedAsEndEntity })
         }),
         ("P-256 leaf", p256, |e| {

@@ -1,6 +1,6 @@
 //! `nsl command send`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use nsl_client::Prepared;
@@ -13,9 +13,6 @@ use crate::files;
 use crate::outcome::Outcome;
 use crate::session::{Invocation, Session};
 
-/// The file name that stands for standard input.
-const STDIN: &str = "-";
-
 /// Sign and send a payload as it is.
 #[derive(Debug, Args)]
 pub(crate) struct Send {
@@ -23,7 +20,7 @@ pub(crate) struct Send {
     #[arg(value_parser = CommandSubject::parse)]
     subject: CommandSubject,
     /// The payload; - is standard input.
-    #[arg(long, value_name = "FILE", default_value = STDIN)]
+    #[arg(long, value_name = "FILE", default_value = files::STDIN)]
     file: PathBuf,
     /// The command's id; that of a command that was sent before sends it again.
     #[arg(long)]
@@ -53,19 +50,9 @@ async fn prepare(
     Ok(session.client.prepare_text(id.unwrap_or_else(Uuid::now_v7), subject, payload)?)
 }
 
-/// Reads on a thread of its own, because standard input may take its time and Ctrl-C must not.
 async fn read_payload(file: PathBuf) -> Result<String, Error> {
     let name = file.clone();
-    let read = tokio::task::spawn_blocking(move || {
-        let limit_bytes = PAYLOAD_BYTES_MAX as u64;
-        if file == Path::new(STDIN) {
-            files::read_from(std::io::stdin().lock(), &file, limit_bytes)
-        } else {
-            files::read(&file, limit_bytes)
-        }
-    });
-    let bytes = read.await.map_err(|error| files::file_error(&name, std::io::Error::other(error)))?;
-    let bytes = bytes.map_err(|error| match error {
+    let bytes = files::read_or_stdin(file, PAYLOAD_BYTES_MAX as u64).await.map_err(|error| match error {
         Error::FileTooLarge { path, limit_bytes } => Error::PayloadTooLarge { path, limit_bytes },
         other => other,
     })?;

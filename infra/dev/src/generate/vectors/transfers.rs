@@ -28,6 +28,7 @@ pub(super) fn document() -> Value {
 
 /// The transaction of the command `commands.json` requests.
 pub(in super::super) fn unsigned() -> UnsignedTransaction {
-    transaction::transfer(COMMAND_ID, PUBLIC_KEY, &transfer())
+    let public_key = PUBLIC_KEY.parse().expect("a published key");
+    transaction::transfer(COMMAND_ID, &public_key, &transfer())
         .expect("the transfer of this folder has a valid key, asset, address and fees")
 }

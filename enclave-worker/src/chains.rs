@@ -1,0 +1,144 @@
+//! Grant chains whose signatures were verified: most jobs of a client carry the same one, and two Ed25519 verifications
+//! cost as much as signing. Only a chain equal in every part is known again; whether it is in force, and for whom, is
+//! judged for each job.
+
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+use nsl_schemas::authority::{ChainError, GenesisManifest, GrantChain};
+use nsl_schemas::canonical;
+use nsl_schemas::nkey::PublicKey;
+use nsl_schemas::subject::CommandSubject;
+
+/// Issuers whose chain is kept, the last used ones.
+const CHAINS_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+/// A longer chain is verified anew each time, so that all of them take 4 MiB at most.
+const CHAIN_BYTES_MAX: usize = 16 * 1024;
+
+/// The chains of one manifest, by the key that they grant to.
+#[derive(Debug)]
+pub(crate) struct Chains(Mutex<LruCache<PublicKey, GrantChain>>);
+
+impl Default for Chains {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(CHAINS_MAX)))
+    }
+}
+
+impl Chains {
+    /// Checks every link of `chain`, and that it lets `issuer` issue `subject` at `now_ms`. All calls are for the same
+    /// manifest.
+    pub(crate) fn authorise(
+        &self,
+        chain: &GrantChain,
+        manifest: &GenesisManifest,
+        issuer: PublicKey,
+        subject: &CommandSubject,
+        now_ms: u64,
+    ) -> Result<(), ChainError> {
+        if !self.is_known(chain) {
+            chain.is_genuine(manifest)?;
+            self.remember(chain);
+        }
+        chain.allows(issuer, subject, now_ms)
+    }
+
+    fn is_known(&self, chain: &GrantChain) -> bool {
+        self.chains().get(&chain.grant.statement.key) == Some(chain)
+    }
+
+    fn remember(&self, chain: &GrantChain) {
+        if canonical::to_string(chain).len() <= CHAIN_BYTES_MAX {
+            self.chains().put(chain.grant.statement.key, chain.clone());
+        }
+    }
+
+    /// No code panics while it holds the chains, so a poisoned lock would still guard whole ones.
+    fn chains(&self) -> MutexGuard<'_, LruCache<PublicKey, GrantChain>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nsl_schemas::authority::{IssuerGrant, Quorum, Scope, SealingProvider, Signed, TenantRoot};
+    use nsl_schemas::bytes::Sha256;
+    use nsl_schemas::nkey::SigningKey;
+    use nsl_schemas::token::Tenant;
+
+    use super::*;
+
+    const EXPIRY_MS: u64 = 20;
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_seed(&[seed; 32])
+    }
+
+    fn manifest() -> GenesisManifest {
+        GenesisManifest {
+            log_origin: "test".into(),
+            quorum: Quorum { threshold: 1, keys: vec![key(1).public()] },
+            attestation_root_sha256: Sha256([0; 32]),
+            builds: vec![],
+            sealing_provider: SealingProvider::Development,
+            created_at_ms: 1,
+        }
+    }
+
+    fn chain(label: &str) -> GrantChain {
+        let (genesis_sha256, tenant) = (manifest().sha256(), Tenant::parse("acme").unwrap());
+        let root =
+            TenantRoot { genesis_sha256, tenant: tenant.clone(), key: key(2).public(), issued_at_ms: 1 };
+        let any = || "*".to_owned();
+        let grant = IssuerGrant {
+            genesis_sha256,
+            tenant,
+            key: key(3).public(),
+            label: label.into(),
+            scopes: vec![Scope { aggregate: any(), id: any(), verb: "create".into() }],
+            not_before_ms: 0,
+            expires_at_ms: EXPIRY_MS,
+        };
+        GrantChain { root: Signed::sign(root, &[&key(1)]), grant: Signed::sign(grant, &[&key(2)]) }
+    }
+
+    fn judge(chains: &Chains, chain: &GrantChain, verb: &str, now_ms: u64) -> Result<(), ChainError> {
+        let subject = CommandSubject::parse(&format!("nsl.v1.cmd.acme.wallet.main.{verb}")).unwrap();
+        chains.authorise(chain, &manifest(), key(3).public(), &subject, now_ms)
+    }
+
+    #[test]
+    fn a_known_chain_is_judged_anew_in_time_scope_and_issuer() {
+        let (chains, chain) = (Chains::default(), chain("test"));
+        assert_eq!(judge(&chains, &chain, "create", 1), Ok(()));
+        assert!(chains.is_known(&chain));
+        assert_eq!(judge(&chains, &chain, "create", EXPIRY_MS), Err(ChainError::NotInForce));
+        assert_eq!(judge(&chains, &chain, "set-policy", 1), Err(ChainError::Scope));
+        let subject = CommandSubject::parse("nsl.v1.cmd.acme.wallet.main.create").unwrap();
+        let other = chains.authorise(&chain, &manifest(), key(4).public(), &subject, 1);
+        assert_eq!(other, Err(ChainError::OtherKey));
+    }
+
+    #[test]
+    fn only_what_was_verified_is_known() {
+        let (chains, good) = (Chains::default(), chain("test"));
+        assert_eq!(judge(&chains, &good, "create", 1), Ok(()));
+        let (mut longer, mut unsigned, mut rooted) = (good.clone(), good.clone(), good.clone());
+        longer.grant.statement.expires_at_ms += 1;
+        unsigned.grant.signatures.clear();
+        rooted.root.signatures.clear();
+        for forged in [&longer, &unsigned, &rooted] {
+            assert!(judge(&chains, forged, "create", 1).is_err());
+            assert!(!chains.is_known(forged));
+        }
+        assert!(chains.is_known(&good));
+    }
+
+    #[test]
+    fn a_chain_that_is_too_long_is_accepted_and_not_kept() {
+        let (chains, long) = (Chains::default(), chain(&"x".repeat(CHAIN_BYTES_MAX)));
+        assert_eq!(judge(&chains, &long, "create", 1), Ok(()));
+        assert!(!chains.is_known(&long));
+    }
+}
