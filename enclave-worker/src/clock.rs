@@ -59,9 +59,10 @@ impl Anchor {
         self.nsm_ms.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))
     }
 
-    /// The anchor of a new document, not before the time that this one has reached.
-    fn renewed(self, nsm_ms: u64, now: Instant) -> Self {
-        Self { nsm_ms: nsm_ms.max(self.time_ms(now)), at: now }
+    /// The anchor of a document that came at `at`, not before the time that this one has reached; an older document
+    /// changes nothing.
+    fn renewed(self, nsm_ms: u64, at: Instant) -> Self {
+        if at <= self.at { self } else { Self { nsm_ms: nsm_ms.max(self.time_ms(at)), at } }
     }
 }
 
@@ -172,6 +173,7 @@ mod tests {
         assert_eq!(anchor.renewed(500, later).time_ms(later), 30_000);
         assert_eq!(anchor.renewed(40_000, later).time_ms(later), 40_000);
         assert_eq!(Anchor { at: later, ..anchor }.time_ms(start), 1_000);
+        assert_eq!(Anchor { at: later, ..anchor }.renewed(5_000, start).time_ms(later), 1_000);
     }
 
     #[test]
