@@ -12,6 +12,7 @@
 mod admin;
 mod append_only;
 mod bad_input;
+mod canary;
 mod chain;
 mod cluster;
 mod command_line;
@@ -27,6 +28,7 @@ mod patience;
 mod permissions;
 mod processors;
 mod scale;
+mod secrets;
 mod story;
 mod system;
 mod wallets;
