@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::bytes::{Base64, Sha256};
+use crate::bytes::{Base64, Pcr, Sha256};
 use crate::command::wallet::RequestTransfer;
 use crate::nkey::PublicKey;
 use crate::number::{Amount, Datoshi, PriceE8, UnixMs};
@@ -61,6 +61,9 @@ questions! {
     ATTESTATION = "attestation", AttestationRequest => Attestation;
     /// How far the read models are; whatever the question holds is not looked at.
     PROJECTIONS = "projections", serde_json::Value => Page<ProjectionStatus>;
+    /// The enclave workers of a host. Every host answers for its own, so whoever asks waits for several answers; the
+    /// tenant `system` alone is answered.
+    WORKERS = "workers", serde_json::Value => HostStatus;
     /// Fees and last block for a transfer.
     TRANSFER_QUOTE = "transfer-quote", QuoteRequest => Quote;
     /// Balances of an address, read from the node.
@@ -358,6 +361,79 @@ pub struct ProjectionStatus {
     pub code: Option<String>,
     /// Why it does not get on, if so.
     pub error: Option<String>,
+}
+
+/// How the last replacement of a host's workers gets on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Rollout {
+    /// There was none.
+    #[default]
+    None,
+    /// Workers are being replaced.
+    UnderWay,
+    /// All workers are replaced.
+    Done,
+    /// A new worker failed; what served before serves, or is being put back.
+    Halted,
+}
+
+/// A host and its workers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct HostStatus {
+    /// Its machine and process.
+    pub host: String,
+    /// Workers that it starts itself and that shall serve.
+    pub size: u64,
+    /// The last replacement of them.
+    pub rollout: Rollout,
+    /// Why the last of them that failed did, while fewer serve than shall, or while a replacement is halted.
+    pub error: Option<String>,
+    /// All of its workers, also those that somebody else started.
+    pub workers: Vec<WorkerStatus>,
+}
+
+/// Whether a worker takes jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum WorkerState {
+    /// It is not connected, or not admitted.
+    Connecting,
+    /// It takes jobs.
+    Serving,
+    /// Its calls kept failing; it is tried now and then.
+    LeftAlone,
+    /// It finishes what it took.
+    Draining,
+    /// It was told to end.
+    Stopping,
+}
+
+/// An enclave worker as its host sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WorkerStatus {
+    /// Where it listens.
+    pub endpoint: String,
+    /// Whether it takes jobs.
+    pub state: WorkerState,
+    /// Why it is not connected, if so.
+    pub error: Option<String>,
+    /// The key that signs its outcomes, once it was admitted.
+    pub key: Option<PublicKey>,
+    /// PCR0 of its build, once it was admitted.
+    pub pcr0: Option<Pcr>,
+    /// Its version, once it was admitted.
+    pub version: Option<String>,
+    /// Calls that it has not answered yet.
+    pub in_flight: u64,
+    /// Calls that it takes at once; 0 while it is not connected.
+    pub window: u64,
+    /// Calls that it answered since it came.
+    pub answered: u64,
 }
 
 /// Asks what a transfer will cost.

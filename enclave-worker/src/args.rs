@@ -39,6 +39,9 @@ pub(crate) struct ServeArgs {
     /// The signed genesis manifest to obey
     #[arg(long, value_name = "FILE")]
     pub(crate) genesis: PathBuf,
+    /// End when standard input ends too: then whoever started this worker is gone
+    #[arg(long)]
+    pub(crate) until_input_ends: bool,
     /// Threads that do jobs, 1 to 256; by default one for each core
     #[arg(long, value_name = "COUNT")]
     pub(crate) threads: Option<usize>,

@@ -150,7 +150,7 @@ mod tests {
         rooted.root.signatures.clear();
         for forged in [&longer, &unsigned, &rooted] {
             assert!(judge(&chains, forged, "create", 1).is_err());
-            assert!(!chains.is_known(forged));
+            assert!(!chains.is_known(operators().head_sha256(), forged));
         }
         assert!(chains.is_known(operators().head_sha256(), &good));
     }

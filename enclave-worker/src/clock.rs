@@ -2,9 +2,9 @@
 //!
 //! The NSM tells the time only in attestation documents, so the clock asks for one now and then and counts on from
 //! it. It verifies each: that its own NSM signed it, under the manifest's root and with its commitment. It never goes
-//! back.
+//! back. Jobs do not wait for a new document as long as the last one is not too old: the NSM's driver may take minutes.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nsl_verify::attestation::{self, Expectation, Pcr, TrustRoot, VerifyTime};
@@ -12,9 +12,11 @@ use nsl_verify::attestation::{self, Expectation, Pcr, TrustRoot, VerifyTime};
 use crate::genesis::Genesis;
 use crate::nsm::{self, AttestationRequest, NsmHandle};
 
-/// For how long time is counted from one document: what the enclave's own counter may drift in it is far below the
-/// clock skew that commands are allowed.
-const ANCHOR_LIFE: Duration = Duration::from_secs(30);
+/// After how long a new document is asked for: what the enclave's own counter may drift in it is far below the clock
+/// skew that commands are allowed.
+const RENEW_AFTER: Duration = Duration::from_secs(30);
+/// For how long time is counted from one document at most: the driver's longest wait of 120 s twice over.
+const ANCHOR_LIFE: Duration = Duration::from_mins(5);
 
 /// Why there is no time.
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +36,22 @@ struct Anchor {
     at: Instant,
 }
 
+/// What an anchor is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    Fresh,
+    /// Good, and a new one is due.
+    Due,
+    TooOld,
+}
+
 impl Anchor {
-    fn is_fresh(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.at) < ANCHOR_LIFE
+    fn freshness(&self, now: Instant) -> Freshness {
+        match now.saturating_duration_since(self.at) {
+            age if age < RENEW_AFTER => Freshness::Fresh,
+            age if age < ANCHOR_LIFE => Freshness::Due,
+            _ => Freshness::TooOld,
+        }
     }
 
     fn time_ms(&self, now: Instant) -> u64 {
@@ -44,11 +59,15 @@ impl Anchor {
         self.nsm_ms.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))
     }
 
-    /// The anchor of a new document, not before the time that this one has reached.
-    fn renewed(self, nsm_ms: u64, now: Instant) -> Self {
-        Self { nsm_ms: nsm_ms.max(self.time_ms(now)), at: now }
+    /// The anchor of a document that came at `at`, not before the time that this one has reached; an older document
+    /// changes nothing.
+    fn renewed(self, nsm_ms: u64, at: Instant) -> Self {
+        if at <= self.at { self } else { Self { nsm_ms: nsm_ms.max(self.time_ms(at)), at } }
     }
 }
+
+/// A document, and when it came.
+type Fetched = (Vec<u8>, Instant);
 
 /// The worker's clock.
 #[derive(Debug)]
@@ -57,8 +76,10 @@ pub(crate) struct NsmClock {
     expectation: Expectation,
     root: TrustRoot,
     anchor: Mutex<Anchor>,
-    /// Held while a new document is fetched, so that the jobs of that moment ask for one together.
-    renewal: tokio::sync::Mutex<()>,
+    /// Held while a document is fetched, so that the jobs of that moment ask for one together.
+    renewal: Arc<tokio::sync::Mutex<()>>,
+    /// Fetched meanwhile, for the next job to verify: cryptography is done by the threads of jobs.
+    fetched: Arc<Mutex<Option<Fetched>>>,
 }
 
 impl NsmClock {
@@ -70,46 +91,79 @@ impl NsmClock {
     ) -> Result<Self, Error> {
         let expectation = Expectation::of_manifest([measurements], genesis.sha256().0);
         let root = *genesis.root();
-        let nsm_ms = document_time_ms(&nsm, &expectation, &root).await?;
-        let anchor = Mutex::new(Anchor { nsm_ms, at: Instant::now() });
-        Ok(Self { nsm, expectation, root, anchor, renewal: tokio::sync::Mutex::default() })
+        let (document, at) = fetch(&nsm).await?;
+        let nsm_ms = document_time_ms(&document, &expectation, &root)?;
+        let anchor = Mutex::new(Anchor { nsm_ms, at });
+        Ok(Self { nsm, expectation, root, anchor, renewal: Arc::default(), fetched: Arc::default() })
     }
 
-    /// The present in Unix ms; waits only when a new document is due.
+    /// The present in Unix ms; waits only when the last document is too old.
     pub(crate) async fn now_ms(&self) -> Result<u64, Error> {
-        if let Some(now_ms) = self.counted_ms() {
-            return Ok(now_ms);
+        match self.freshness() {
+            Freshness::Fresh => {}
+            Freshness::Due => self.renew_meanwhile(),
+            Freshness::TooOld => {
+                let _renewal = self.renewal.lock().await;
+                // Another job may have waited for the same.
+                if self.freshness() == Freshness::TooOld {
+                    self.renew(&fetch(&self.nsm).await?)?;
+                }
+            }
         }
-        let _renewal = self.renewal.lock().await;
-        if let Some(now_ms) = self.counted_ms() {
-            return Ok(now_ms);
-        }
-        let nsm_ms = document_time_ms(&self.nsm, &self.expectation, &self.root).await?;
-        let now = Instant::now();
-        let mut anchor = self.anchor();
-        *anchor = anchor.renewed(nsm_ms, now);
-        Ok(anchor.time_ms(now))
+        Ok(whole(&self.anchor).time_ms(Instant::now()))
     }
 
-    /// The time counted on from the last document, while that is fresh.
-    fn counted_ms(&self) -> Option<u64> {
-        let (anchor, now) = (*self.anchor(), Instant::now());
-        anchor.is_fresh(now).then(|| anchor.time_ms(now))
+    fn freshness(&self) -> Freshness {
+        whole(&self.anchor).freshness(Instant::now())
     }
 
-    /// An anchor is copied whole, so a poisoned lock would still guard a whole one.
-    fn anchor(&self) -> std::sync::MutexGuard<'_, Anchor> {
-        self.anchor.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes the document that has come, or has one fetched.
+    fn renew_meanwhile(&self) {
+        let fetched = whole(&self.fetched).take();
+        let renewed = fetched.map(|fetched| self.renew(&fetched));
+        match renewed {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "clock goes on without the nsm");
+            }
+            None => self.fetch_meanwhile(),
+        }
+    }
+
+    fn fetch_meanwhile(&self) {
+        let Ok(renewal) = Arc::clone(&self.renewal).try_lock_owned() else { return };
+        let (nsm, place) = (self.nsm.clone(), Arc::clone(&self.fetched));
+        tokio::spawn(async move {
+            match fetch(&nsm).await {
+                Ok(fetched) => *whole(&place) = Some(fetched),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "clock goes on without the nsm");
+                }
+            }
+            drop(renewal);
+        });
+    }
+
+    fn renew(&self, (document, at): &Fetched) -> Result<(), Error> {
+        let nsm_ms = document_time_ms(document, &self.expectation, &self.root)?;
+        let mut anchor = whole(&self.anchor);
+        *anchor = anchor.renewed(nsm_ms, *at);
+        Ok(())
     }
 }
 
-async fn document_time_ms(
-    nsm: &NsmHandle,
-    expectation: &Expectation,
-    root: &TrustRoot,
-) -> Result<u64, Error> {
+/// What these locks guard is replaced whole, so a poisoned one would still guard something whole.
+fn whole<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn fetch(nsm: &NsmHandle) -> Result<Fetched, Error> {
     let document = nsm.attest(AttestationRequest::default()).await.map_err(Error::Nsm)?;
-    attestation::verify(&document, expectation, root, VerifyTime::Document)
+    Ok((document, Instant::now()))
+}
+
+fn document_time_ms(document: &[u8], expectation: &Expectation, root: &TrustRoot) -> Result<u64, Error> {
+    attestation::verify(document, expectation, root, VerifyTime::Document)
         .map(|document| document.timestamp_ms)
         .map_err(Error::Document)
 }
@@ -124,10 +178,20 @@ mod tests {
         let anchor = Anchor { nsm_ms: 1_000, at: start };
         let later = start + Duration::from_secs(29);
         assert_eq!(anchor.time_ms(later), 30_000);
-        assert!(anchor.is_fresh(later));
-        assert!(!anchor.is_fresh(start + ANCHOR_LIFE));
         assert_eq!(anchor.renewed(500, later).time_ms(later), 30_000);
         assert_eq!(anchor.renewed(40_000, later).time_ms(later), 40_000);
         assert_eq!(Anchor { at: later, ..anchor }.time_ms(start), 1_000);
+        assert_eq!(Anchor { at: later, ..anchor }.renewed(5_000, start).time_ms(later), 1_000);
+    }
+
+    #[test]
+    fn a_document_is_renewed_in_time_and_counts_for_a_while_when_it_cannot_be() {
+        let start = Instant::now();
+        let anchor = Anchor { nsm_ms: 1_000, at: start };
+        let ages =
+            [(0, Freshness::Fresh), (29, Freshness::Fresh), (30, Freshness::Due), (299, Freshness::Due)];
+        for (seconds, expected) in ages.into_iter().chain([(300, Freshness::TooOld)]) {
+            assert_eq!(anchor.freshness(start + Duration::from_secs(seconds)), expected, "{seconds}");
+        }
     }
 }

@@ -1,4 +1,8 @@
 //! Randomness for keys and nonces: the NSM's and the operating system's, mixed, so that either alone suffices.
+//!
+//! What is drawn here is HKDF over the NSM's `GetRandom` and aws-lc's generator. That generator, which also draws the
+//! nonces of signatures, is an AES-256-CTR DRBG of each thread, seeded from the kernel (`getrandom`); and the kernel of an
+//! enclave feeds its pool from the NSM alone, which [`crate::nsm::Device`] demands to see before it opens.
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::rand;

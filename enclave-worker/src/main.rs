@@ -11,6 +11,7 @@ use nsl_enclave_worker::nsm::Nsm;
 use nsl_enclave_worker::sealing_provider::{self, Sources};
 use nsl_enclave_worker::{Genesis, Worker, hardening, nsm};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use args::{Cli, Command, ServeArgs};
 
@@ -68,10 +69,12 @@ async fn run_worker(args: ServeArgs) -> anyhow::Result<()> {
         let worker = Arc::clone(&worker);
         async move { worker.answer(&request).await }
     };
+    let input_ended = end_of_input(args.until_input_ends);
     let shutdown = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            Ok(()) = input_ended => {}
         }
     };
     let mut limits = ServerLimits::default();
@@ -81,6 +84,19 @@ async fn run_worker(args: ServeArgs) -> anyhow::Result<()> {
     serve(listener, answer, limits, shutdown).await.context("serving ended")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Told when nobody can write to standard input any more, where that is asked for. Its thread does not hold the process.
+fn end_of_input(is_asked: bool) -> oneshot::Receiver<()> {
+    let (ended, end) = oneshot::channel();
+    if is_asked {
+        std::thread::spawn(move || {
+            // An input that cannot be read has ended.
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            let _ = ended.send(());
+        });
+    }
+    end
 }
 
 #[cfg(feature = "development")]
@@ -99,7 +115,7 @@ fn open_nsm(args: &ServeArgs) -> anyhow::Result<Box<dyn Nsm>> {
     use nsl_enclave_worker::nsm::software::{DevelopmentRoot, SoftwareNsm};
 
     let Some(path) = &args.development_nsm_root else {
-        return Ok(Box::new(nsm::Device::open()?));
+        return open_device();
     };
     let root = DevelopmentRoot::read(path)?;
     let build = measure::own_build()?;
@@ -109,5 +125,11 @@ fn open_nsm(args: &ServeArgs) -> anyhow::Result<Box<dyn Nsm>> {
 
 #[cfg(not(feature = "development"))]
 fn open_nsm(_args: &ServeArgs) -> anyhow::Result<Box<dyn Nsm>> {
+    open_device()
+}
+
+/// The NSM of an enclave, where the keys are real.
+fn open_device() -> anyhow::Result<Box<dyn Nsm>> {
+    hardening::lock_memory()?;
     Ok(Box::new(nsm::Device::open()?))
 }

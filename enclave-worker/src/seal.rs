@@ -9,6 +9,8 @@ use nsl_schemas::canonical;
 use nsl_schemas::outcome::{SealedKey, SealedKeyBinding};
 use zeroize::Zeroizing;
 
+use crate::locked::{self, LockedBytes};
+
 /// Bytes of the secret that a sealing key is derived from.
 pub const SEALING_SECRET_BYTES: usize = 32;
 /// Bytes of the random nonce. Random 96-bit nonces are safe for 2^32 sealings; a wallet is sealed once and then once
@@ -29,6 +31,9 @@ pub enum Error {
     /// The sealing key could not be derived.
     #[error("sealing key could not be derived")]
     Derive,
+    /// There is no place for it.
+    #[error("sealing key cannot be held")]
+    Locked(#[from] locked::Error),
     /// The cipher failed.
     #[error("key could not be sealed")]
     Seal,
@@ -50,20 +55,23 @@ pub enum OpenError {
     NotAuthentic,
 }
 
-/// The key that seals wallets' keys; the workers of a pool share it. Wiped when dropped.
+/// The key that seals wallets' keys; the workers of a pool share it.
 pub struct SealingKey {
     id: String,
-    key: Zeroizing<[u8; SEALING_SECRET_BYTES]>,
+    key: LockedBytes,
 }
 
 impl SealingKey {
-    /// Derives the sealing key of one log from a provider's secret.
-    pub fn derive(secret: &[u8; SEALING_SECRET_BYTES], genesis_sha256: Sha256) -> Result<Self, Error> {
+    /// Derives the sealing key of one log from a provider's secret of [`SEALING_SECRET_BYTES`].
+    pub fn derive(secret: &[u8], genesis_sha256: Sha256) -> Result<Self, Error> {
         let prk = Salt::new(HKDF_SHA256, &genesis_sha256.0).extract(secret);
-        let public_id = expand(&prk, INFO_PUBLIC_ID)?;
-        let digest = Sha256::of(&[ID_TAG, public_id.as_slice()].concat());
+        let mut public_id = [0; SEALING_SECRET_BYTES];
+        expand(&prk, INFO_PUBLIC_ID, &mut public_id)?;
+        let digest = Sha256::of(&[ID_TAG, &public_id].concat());
         let id = digest.to_string().chars().take(ID_DIGITS).collect();
-        Ok(Self { id, key: expand(&prk, INFO_KEY)? })
+        let mut key = LockedBytes::zeroed(SEALING_SECRET_BYTES)?;
+        expand(&prk, INFO_KEY, &mut key)?;
+        Ok(Self { id, key })
     }
 
     /// Names the key.
@@ -98,7 +106,7 @@ impl SealingKey {
     }
 
     /// Opens a sealed key if it was sealed for exactly what `binding` says.
-    pub(crate) fn open(
+    pub fn open(
         &self,
         sealed: &SealedKey,
         binding: &SealedKeyBinding<'_>,
@@ -120,7 +128,7 @@ impl SealingKey {
 
     /// `None` cannot happen: the key has the length that the cipher needs.
     fn cipher(&self) -> Option<LessSafeKey> {
-        cipher(self.key.as_slice())
+        cipher(&self.key)
     }
 }
 
@@ -149,12 +157,9 @@ fn associated_data(binding: &SealedKeyBinding<'_>) -> Aad<Vec<u8>> {
     Aad::from(canonical::to_string(binding).into_bytes())
 }
 
-fn expand(prk: &Prk, info: &[u8]) -> Result<Zeroizing<[u8; SEALING_SECRET_BYTES]>, Error> {
-    let mut out = Zeroizing::new([0; SEALING_SECRET_BYTES]);
-    prk.expand(&[info], HKDF_SHA256)
-        .and_then(|expanded| expanded.fill(out.as_mut_slice()))
-        .map_err(|_| Error::Derive)?;
-    Ok(out)
+/// Fills `out`, which has the bytes of a SHA-256.
+fn expand(prk: &Prk, info: &[u8], out: &mut [u8]) -> Result<(), Error> {
+    prk.expand(&[info], HKDF_SHA256).and_then(|expanded| expanded.fill(out)).map_err(|_| Error::Derive)
 }
 
 #[cfg(test)]
@@ -257,7 +262,8 @@ mod tests {
         for group in TestSet::load(TestName::HkdfSha256).unwrap().test_groups {
             for test in group.tests.iter().filter(|test| test.result == TestResult::Valid) {
                 let prk = Salt::new(HKDF_SHA256, &test.salt).extract(&test.ikm);
-                let derived = expand(&prk, &test.info).unwrap();
+                let mut derived = [0; SEALING_SECRET_BYTES];
+                expand(&prk, &test.info, &mut derived).unwrap();
                 // A shorter output of HKDF is the beginning of a longer one.
                 let count = test.okm.len().min(derived.len());
                 assert_eq!(derived[..count], test.okm[..count], "{}: {}", test.tc_id, test.comment);

@@ -4,10 +4,10 @@
 use std::{fs::File, io::Read, path::Path, path::PathBuf};
 
 use nsl_schemas::authority::SealingProvider;
-#[cfg(feature = "development")]
-use zeroize::Zeroizing;
 
 use crate::genesis::Genesis;
+#[cfg(feature = "development")]
+use crate::locked::{self, LockedBytes};
 #[cfg(feature = "development")]
 use crate::seal::SEALING_SECRET_BYTES;
 use crate::seal::{self, SealingKey};
@@ -56,6 +56,10 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The key has no place.
+    #[cfg(feature = "development")]
+    #[error(transparent)]
+    Locked(#[from] locked::Error),
     /// The key cannot be derived.
     #[error(transparent)]
     Derive(#[from] seal::Error),
@@ -76,15 +80,15 @@ fn development(_genesis: &Genesis, _sources: &Sources) -> Result<SealingKey, Err
 #[cfg(feature = "development")]
 fn development(genesis: &Genesis, sources: &Sources) -> Result<SealingKey, Error> {
     let path = sources.development_key_file.as_deref().ok_or(Error::NoFile)?;
-    Ok(SealingKey::derive(&*read_secret(path)?, genesis.sha256())?)
+    Ok(SealingKey::derive(&read_secret(path)?, genesis.sha256())?)
 }
 
 #[cfg(feature = "development")]
-fn read_secret(path: &Path) -> Result<Zeroizing<[u8; SEALING_SECRET_BYTES]>, Error> {
+fn read_secret(path: &Path) -> Result<LockedBytes, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(failed)?;
-    let (mut secret, mut more) = (Zeroizing::new([0; SEALING_SECRET_BYTES]), [0; 1]);
-    match file.read_exact(secret.as_mut_slice()) {
+    let (mut secret, mut more) = (LockedBytes::zeroed(SEALING_SECRET_BYTES)?, [0; 1]);
+    match file.read_exact(&mut secret) {
         Ok(()) if file.read(&mut more).map_err(failed)? == 0 => Ok(secret),
         Ok(()) => Err(Error::Length { path: path.to_owned() }),
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     authority, command, completions, context, error, events, exit_codes, key, price, request, transaction,
-    verify, wallet,
+    verify, wallet, worker,
 };
 
 /// Wallets, prices and events of the Neo Service Layer.
@@ -97,6 +97,9 @@ pub(crate) enum Command {
     /// Commands as raw JSON.
     #[command(subcommand)]
     Command(command::Command),
+    /// Enclave workers.
+    #[command(subcommand, visible_alias = "workers")]
+    Worker(worker::Command),
     /// Proofs, checked offline.
     #[command(subcommand)]
     Verify(verify::Command),

@@ -15,7 +15,7 @@ use nsl_enclave_protocol::{
     Admission, AdmissionError, Description, Endpoint, Newcomer, Request, Response, channel,
 };
 use nsl_schemas::authority::{Build, Operators};
-use nsl_schemas::bytes::{Base64, Sha256};
+use nsl_schemas::bytes::{Base64, Pcr, Sha256};
 use nsl_schemas::canonical;
 use nsl_schemas::nkey::PublicKey;
 use nsl_verify::attestation::{self, Expectation, TrustRoot, VerifyTime};
@@ -67,10 +67,28 @@ pub(crate) struct Gatekeeper {
     /// Whether the last look at the operators' acts failed.
     is_cut_off: AtomicBool,
     timeout: Duration,
-    /// The key last registered for each endpoint: a connection that only broke needs no second registration.
-    registered: Mutex<BTreeMap<Endpoint, PublicKey>>,
+    /// Whom each endpoint led to last: a connection that only broke needs no second registration.
+    admitted: Mutex<BTreeMap<Endpoint, Admitted>>,
     /// The newest connection to each endpoint, and how many acts went over it.
-    admitted: Mutex<BTreeMap<Endpoint, (Arc<Newcomer>, u32)>>,
+    connected: Mutex<BTreeMap<Endpoint, (Arc<Newcomer>, u32)>>,
+}
+
+/// A worker as it proved itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    /// It signs its outcomes with this one.
+    pub(crate) key: PublicKey,
+    /// What its enclave was made from.
+    pub(crate) pcr0: Option<Pcr>,
+    /// What it says of itself.
+    pub(crate) version: String,
+}
+
+/// A worker's proof of its key and build.
+struct Proof {
+    key: PublicKey,
+    attestation: Base64,
+    pcr0: Option<Pcr>,
 }
 
 impl Gatekeeper {
@@ -84,8 +102,8 @@ impl Gatekeeper {
             followed,
             is_cut_off: AtomicBool::new(false),
             timeout,
-            registered: Mutex::default(),
             admitted: Mutex::default(),
+            connected: Mutex::default(),
         }
     }
 
@@ -96,7 +114,7 @@ impl Gatekeeper {
             self.refresh().await;
             let sequence = self.followed.operators().sequence();
             let behind: Vec<_> = self
-                .admitted()
+                .connected()
                 .values()
                 .filter(|(_, told)| *told < sequence)
                 .map(|(worker, told)| (Arc::clone(worker), *told))
@@ -123,7 +141,7 @@ impl Gatekeeper {
         let endpoint = worker.endpoint();
         match self.followed.show(worker, told, Instant::now() + self.timeout).await {
             Ok(sequence) => {
-                if let Some((newest, told)) = self.admitted().get_mut(endpoint)
+                if let Some((newest, told)) = self.connected().get_mut(endpoint)
                     && Arc::ptr_eq(newest, worker)
                 {
                     *told = sequence;
@@ -141,18 +159,23 @@ impl Gatekeeper {
         self.refresh().await;
         let operators = self.followed.operators();
         let description = self.describe(newcomer, &operators).await?;
-        let (key, attestation) = self.challenge(newcomer, &operators).await?;
+        let Proof { key, attestation, pcr0 } = self.challenge(newcomer, &operators).await?;
         if operators.is_revoked(&key) {
             return Err(Error::Revoked);
         }
-        if self.registered().get(endpoint) != Some(&key) {
+        if self.admitted(endpoint).is_none_or(|admitted| admitted.key != key) {
             registration::register(&self.client, key, attestation).await?;
-            self.registered().insert(endpoint.clone(), key);
         }
         let Description { version, module_id, genesis_sha256: _, sealing_key_id } = description;
         let told = self.followed.show(newcomer, 0, Instant::now() + self.timeout).await?;
         tracing::info!(%endpoint, %key, version, module_id, sealing_key_id, "worker admitted");
+        self.all_admitted().insert(endpoint.clone(), Admitted { key, pcr0, version });
         Ok(told)
+    }
+
+    /// Whom the endpoint led to last.
+    pub(crate) fn admitted(&self, endpoint: &Endpoint) -> Option<Admitted> {
+        self.all_admitted().get(endpoint).cloned()
     }
 
     /// What the worker says of itself; its manifest is compared before anything is proven, for a clear error.
@@ -165,11 +188,7 @@ impl Gatekeeper {
     }
 
     /// The worker's key, proven by a document that answers a fresh challenge.
-    async fn challenge(
-        &self,
-        newcomer: &Newcomer,
-        operators: &Operators,
-    ) -> Result<(PublicKey, Base64), Error> {
+    async fn challenge(&self, newcomer: &Newcomer, operators: &Operators) -> Result<Proof, Error> {
         let mut nonce = vec![0; NONCE_BYTES];
         rand::fill(&mut nonce).map_err(|_| Error::Randomness)?;
         let request = Request::Register { nonce: Base64(nonce.clone()) };
@@ -183,7 +202,7 @@ impl Gatekeeper {
         if document.public_key.as_deref() != Some(key.0.as_slice()) {
             return Err(Error::OtherKey);
         }
-        Ok((key, attestation))
+        Ok(Proof { key, attestation, pcr0: document.pcrs.get(&0).map(|pcr| Pcr(*pcr)) })
     }
 
     async fn ask(&self, newcomer: &Newcomer, request: &Request) -> Result<Response, Error> {
@@ -194,12 +213,14 @@ impl Gatekeeper {
         }
     }
 
-    fn admitted(&self) -> std::sync::MutexGuard<'_, BTreeMap<Endpoint, (Arc<Newcomer>, u32)>> {
+    /// Plain data that no panic leaves half changed.
+    fn all_admitted(&self) -> std::sync::MutexGuard<'_, BTreeMap<Endpoint, Admitted>> {
         self.admitted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn registered(&self) -> std::sync::MutexGuard<'_, BTreeMap<Endpoint, PublicKey>> {
-        self.registered.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Plain data that no panic leaves half changed.
+    fn connected(&self) -> std::sync::MutexGuard<'_, BTreeMap<Endpoint, (Arc<Newcomer>, u32)>> {
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -212,7 +233,7 @@ impl Admission for Gatekeeper {
             let endpoint = newcomer.endpoint().clone();
             match self.judge(&newcomer).await {
                 Ok(told) => {
-                    self.admitted().insert(endpoint, (Arc::new(newcomer), told));
+                    self.connected().insert(endpoint, (Arc::new(newcomer), told));
                     Ok(())
                 }
                 Err(error) => {

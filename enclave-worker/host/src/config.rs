@@ -4,9 +4,12 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use nsl_bus::BusConfig;
+use nsl_enclave_protocol::pool::MEMBERS_MAX;
 use nsl_enclave_protocol::{Endpoint, endpoint};
 use nsl_telemetry::{ServiceConfig, TelemetryConfig};
 use serde::Deserialize;
+
+use crate::launcher::{Blueprint, BlueprintError};
 
 /// The commented defaults.
 pub const DEFAULTS: &str = include_str!("../default.toml");
@@ -28,6 +31,8 @@ pub struct Config {
     pub genesis: GenesisConfig,
     /// The workers.
     pub workers: WorkersConfig,
+    /// The workers that this host starts itself.
+    pub pool: PoolConfig,
     /// The jobs.
     pub jobs: JobsConfig,
 }
@@ -52,10 +57,38 @@ pub struct GenesisConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkersConfig {
-    /// Where workers listen.
+    /// Where workers listen that somebody else starts.
     pub endpoints: Vec<String>,
     /// For describing, attesting and registering one.
     pub admission_timeout_ms: NonZeroU64,
+    /// Between two pings.
+    pub ping_interval_ms: NonZeroU64,
+    /// For the answer to one.
+    pub ping_timeout_ms: NonZeroU64,
+}
+
+/// The `[pool]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolConfig {
+    /// How many workers shall serve.
+    pub size: u16,
+    /// The program of a worker and its arguments.
+    pub command: Vec<String>,
+    /// Where a started worker listens.
+    pub endpoint: String,
+    /// The smallest number of a worker.
+    pub number_first: u32,
+    /// From its start to its admission.
+    pub start_timeout_ms: NonZeroU64,
+    /// For the jobs of a worker that is to leave.
+    pub drain_timeout_ms: NonZeroU64,
+    /// From being told to end to being killed.
+    pub stop_timeout_ms: NonZeroU64,
+    /// First pause after a worker was lost.
+    pub restart_pause_min_ms: NonZeroU64,
+    /// Longest pause.
+    pub restart_pause_max_ms: NonZeroU64,
 }
 
 /// The `[jobs]` section.
@@ -78,6 +111,22 @@ pub enum Error {
     /// No endpoint.
     #[error("workers.endpoints")]
     Endpoint(#[from] endpoint::Error),
+    /// No worker can be started so.
+    #[error(transparent)]
+    Pool(#[from] BlueprintError),
+    /// Nobody would do a job.
+    #[error("no workers: workers.endpoints is empty and pool.size is 0")]
+    NoWorkers,
+    /// A replacement would not fit.
+    #[error(
+        "{endpoints} workers.endpoints and pool.size = {size} with one to replace them, expected at most {MEMBERS_MAX}"
+    )]
+    TooMany {
+        /// Of `[workers]`.
+        endpoints: usize,
+        /// Of `[pool]`.
+        size: u16,
+    },
     /// None, or more than the server takes pull requests.
     #[error("jobs.lanes_per_kind = {found}, expected 1 to {LANES_MAX}")]
     Lanes {
@@ -89,9 +138,20 @@ pub enum Error {
 impl Config {
     /// Whether every section can be used.
     pub fn check(&self) -> Result<(), Error> {
-        self.endpoints()?;
+        let endpoints = self.endpoints()?.len();
+        self.blueprint()?;
         self.lanes_per_kind()?;
-        Ok(())
+        let size = self.pool.size;
+        match endpoints + usize::from(size) {
+            0 => Err(Error::NoWorkers),
+            sum if sum >= MEMBERS_MAX => Err(Error::TooMany { endpoints, size }),
+            _ => Ok(()),
+        }
+    }
+
+    /// How workers are started.
+    pub(crate) fn blueprint(&self) -> Result<Blueprint, Error> {
+        Ok(Blueprint::new(&self.pool)?)
     }
 
     /// Where the workers listen.
@@ -134,6 +194,26 @@ mod tests {
         config.check().unwrap();
         assert_eq!(config.endpoints().unwrap(), ["unix:///w".parse().unwrap()]);
         assert_eq!(config.lanes_per_kind().unwrap(), 32);
+    }
+
+    #[test]
+    fn there_is_a_worker_and_room_to_replace_it() {
+        let pool = |endpoints: &str, size: u16| {
+            let pool = [
+                format!("workers.endpoints={endpoints}"),
+                format!("pool.size={size}"),
+                "pool.command=[\"run\"]".to_owned(),
+                "pool.endpoint=unix:///w{number}".to_owned(),
+            ];
+            configured(&pool.each_ref().map(String::as_str)).unwrap().check()
+        };
+        assert!(pool("[]", 32).is_ok());
+        assert!(matches!(pool("[]", 0), Err(Error::NoWorkers)));
+        assert!(matches!(pool("[]", 33), Err(Error::Pool(_))));
+        let many: Vec<String> = (0..32).map(|number| format!("\"unix:///{number}\"")).collect();
+        let many = format!("[{}]", many.join(","));
+        assert!(matches!(pool(&many, 32), Err(Error::TooMany { endpoints: 32, size: 32 })));
+        assert!(pool(&many, 31).is_ok());
     }
 
     #[test]

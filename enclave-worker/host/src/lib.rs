@@ -10,12 +10,16 @@ mod failpoints;
 mod genesis;
 mod job;
 mod lane;
+mod launcher;
 mod metrics;
 mod operators;
 mod parking;
+mod pings;
+mod questions;
 mod registration;
 mod report;
 pub mod service;
 
 pub use config::Config;
+pub use launcher::Reload;
 pub use service::run;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use nsl_config::ConfigArgs;
-use nsl_enclave_host::config;
+use nsl_enclave_host::{Config, config};
 use nsl_telemetry::{Identity, service};
 
 const IDENTITY: Identity =
@@ -19,5 +19,11 @@ struct Flags {
 }
 
 fn main() -> ExitCode {
-    service::run(IDENTITY, &Flags::parse().config, nsl_enclave_host::run)
+    let arguments = Flags::parse().config;
+    let again = arguments.clone();
+    let reload = move || {
+        let loaded = nsl_config::load::<Config>(config::DEFAULTS, &again, std::env::vars_os())?;
+        Ok(loaded.config.pool)
+    };
+    service::run(IDENTITY, &arguments, |context| nsl_enclave_host::run(context, Box::new(reload)))
 }

@@ -1,5 +1,6 @@
 //! The service's start: who signs, whom to trust, which workers, which jobs.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +9,12 @@ use nsl_bus::consumer::{self, Consumer, ConsumerDefinition, Start, State};
 use nsl_bus::{Bus, DriftPolicy, streams as definitions};
 use nsl_client::{Client, Options, issuer};
 use nsl_enclave_protocol::channel::Health;
-use nsl_enclave_protocol::{Admission, Pool, PoolOptions, pool};
+use nsl_enclave_protocol::{Endpoint, Pool, PoolOptions, pool};
 use nsl_schemas::job::ENCLAVE_KINDS;
 use nsl_schemas::token::Tenant;
 use nsl_schemas::{streams, subject};
 use nsl_telemetry::Context;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::admission::Gatekeeper;
 use crate::attestations;
@@ -21,7 +22,10 @@ use crate::config::{self, Config};
 use crate::genesis;
 use crate::job::Desk;
 use crate::lane::Lane;
+use crate::launcher::{Board, Launcher, Orders, Reload};
 use crate::metrics::Metrics;
+use crate::pings::{Pings, why_not_connected};
+use crate::questions::Questions;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 /// Between two looks at the workers' health for the metric: fresher than any scrape.
@@ -52,15 +56,19 @@ pub enum Error {
     /// A consumer is not as it must be.
     #[error("job consumer")]
     Consumer(#[from] consumer::Error),
+    /// SIGHUP cannot be listened to.
+    #[error("signals")]
+    Signals(#[source] std::io::Error),
     /// A metric was refused.
     #[error("metrics")]
     Metrics(#[from] nsl_telemetry::metrics::Error),
 }
 
-/// Starts every task and returns; they end with the context's shutdown.
-pub async fn run(context: Context<Config>) -> Result<(), Error> {
+/// Starts every task and returns; they end with the context's shutdown. `reload` reads `[pool]` again.
+pub async fn run(context: Context<Config>, reload: Reload) -> Result<(), Error> {
     nsl_telemetry::failpoint::register(&crate::failpoints::ALL);
     let config = &context.config;
+    let orders = Orders::listen(reload).map_err(Error::Signals)?;
     // Before a bus is waited for, perhaps for long.
     config.check()?;
     let metrics = Metrics::register(&context.metrics)?;
@@ -70,18 +78,58 @@ pub async fn run(context: Context<Config>) -> Result<(), Error> {
     };
     let bus = bus?;
     keep_streams(&context, &bus);
-    let desk = open_desk(&context, &bus).await?;
+    let (desk, gatekeeper) = open_desk(&context, &bus).await?;
     watch_health(&context, &bus, &desk.pool, &metrics);
     let stop = context.shutdown.token().clone();
     let serving = attestations::serve(bus.clone(), desk.pool.clone(), desk.call_timeout, stop);
     context.shutdown.spawn("attestations", serving);
+    // Workers outlive the lanes, which finish the jobs that they took.
+    let lanes_ended = CancellationToken::new();
+    let lanes_run = Arc::new(lanes_ended.clone().drop_guard());
+    keep_workers(&context, &bus, &desk.pool, gatekeeper, &metrics, orders, lanes_ended)?;
     for kind in ENCLAVE_KINDS {
-        if !start_lanes(&context, kind, &bus, &desk, &metrics).await? {
+        if !start_lanes(&context, kind, &bus, &desk, &metrics, &lanes_run).await? {
             return Ok(());
         }
     }
     context.started();
     Ok(())
+}
+
+/// Pings the workers, starts those of `[pool]`, and tells operators about all of them.
+fn keep_workers(
+    context: &Context<Config>,
+    bus: &Bus,
+    pool: &Pool,
+    gatekeeper: Arc<Gatekeeper>,
+    metrics: &Metrics,
+    orders: Orders,
+    lanes_ended: CancellationToken,
+) -> Result<(), Error> {
+    let (pings, board) = (Pings::default(), Board::default());
+    let workers = &context.config.workers;
+    let every = Duration::from_millis(workers.ping_interval_ms.get());
+    let timeout = Duration::from_millis(workers.ping_timeout_ms.get());
+    let pinging = pings.clone().run(pool.clone(), every, timeout, lanes_ended.clone());
+    context.shutdown.spawn("worker pings", async move {
+        pinging.await;
+        Ok::<(), Infallible>(())
+    });
+    let questions = Questions { host: host_name(), pool: pool.clone(), board: board.clone(), gatekeeper };
+    context.shutdown.spawn("questions", questions.serve(bus.clone(), context.shutdown.token().clone()));
+    let blueprint = context.config.blueprint()?;
+    let launcher = Launcher::new(pool.clone(), pings, metrics.clone(), board, blueprint, orders);
+    context.shutdown.spawn("workers", async move {
+        launcher.run(lanes_ended).await;
+        Ok::<(), Infallible>(())
+    });
+    Ok(())
+}
+
+/// The machine and the process.
+fn host_name() -> String {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}-{}", machine.trim(), std::process::id())
 }
 
 /// Where jobs come from and where those go that nobody can do.
@@ -95,7 +143,7 @@ fn keep_streams(context: &Context<Config>, bus: &Bus) {
 }
 
 /// The pool of workers, admitted by this site's manifest, and the client that reports for them.
-async fn open_desk(context: &Context<Config>, bus: &Bus) -> Result<Desk, Error> {
+async fn open_desk(context: &Context<Config>, bus: &Bus) -> Result<(Desk, Arc<Gatekeeper>), Error> {
     let config = &context.config;
     let issuer = issuer::read(&config.issuer.seed_file)?;
     let demands = genesis::read(&config.genesis.file).await?;
@@ -108,10 +156,10 @@ async fn open_desk(context: &Context<Config>, bus: &Bus) -> Result<Desk, Error> 
         following.follow(stop).await;
         Ok::<(), Infallible>(())
     });
-    let admission: Option<Arc<dyn Admission>> = Some(gatekeeper);
-    let options = PoolOptions { admission, ..PoolOptions::default() };
+    let options = PoolOptions { admission: Some(gatekeeper.clone()), ..PoolOptions::default() };
     let pool = Pool::open(config.endpoints()?, options)?;
-    Ok(Desk { client, pool, call_timeout: Duration::from_millis(config.jobs.call_timeout_ms.get()) })
+    let call_timeout = Duration::from_millis(config.jobs.call_timeout_ms.get());
+    Ok((Desk { client, pool, call_timeout }, gatekeeper))
 }
 
 /// Starts the lanes of a kind; false when the service stops before its consumer is there.
@@ -121,6 +169,7 @@ async fn start_lanes(
     bus: &Bus,
     desk: &Desk,
     metrics: &Metrics,
+    lanes_run: &Arc<DropGuard>,
 ) -> Result<bool, Error> {
     let (config, stop) = (&context.config, context.shutdown.token());
     let lanes = config.lanes_per_kind()?;
@@ -137,9 +186,10 @@ async fn start_lanes(
         retry_delay: Duration::from_millis(config.jobs.retry_delay_ms.get()),
     };
     for _ in 0..lanes {
-        let (lane, stop) = (lane.clone(), stop.clone());
+        let (lane, stop, running) = (lane.clone(), stop.clone(), Arc::clone(lanes_run));
         context.shutdown.spawn("job lane", async move {
             lane.run(stop).await;
+            drop(running);
             Ok::<(), Infallible>(())
         });
     }
@@ -187,28 +237,53 @@ fn watch_health(context: &Context<Config>, bus: &Bus, pool: &Pool, metrics: &Met
     context.readiness.register("bus", move || std::future::ready(bus.check()));
     let checked = pool.clone();
     context.readiness.register("workers", move || std::future::ready(check_workers(&checked)));
-    let (pool, gauge, stop) = (pool.clone(), metrics.worker_up.clone(), context.shutdown.token().clone());
+    let (pool, metrics, stop) = (pool.clone(), metrics.clone(), context.shutdown.token().clone());
     context.shutdown.spawn("worker health", async move {
         let mut looks = tokio::time::interval(HEALTH_INTERVAL);
+        let mut answered = BTreeMap::new();
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
-            for member in pool.health() {
-                let is_up = i64::from(matches!(member.connection, Health::Ready));
-                gauge.with_label_values(&[member.endpoint.to_string()]).set(is_up);
-            }
+            tell_health(&pool, &metrics, &mut answered);
         }
         Ok::<(), Infallible>(())
     });
+}
+
+/// Sets each worker's metrics; `answered` is what the counters have of those that are there.
+fn tell_health(pool: &Pool, metrics: &Metrics, answered: &mut BTreeMap<Endpoint, u64>) {
+    let members = pool.health();
+    answered.retain(|endpoint, _| {
+        let is_here = members.iter().any(|member| member.endpoint == *endpoint);
+        if !is_here {
+            metrics.forget_worker(&endpoint.to_string());
+        }
+        is_here
+    });
+    for member in members {
+        let label = [member.endpoint.to_string()];
+        let is_up = matches!(member.connection, Health::Ready);
+        metrics.worker_up.with_label_values(&label).set(i64::from(is_up));
+        metrics.worker_left_alone.with_label_values(&label).set(i64::from(member.is_left_alone));
+        let in_flight = i64::try_from(member.outstanding).unwrap_or(i64::MAX);
+        metrics.worker_calls_in_flight.with_label_values(&label).set(in_flight);
+        let before = answered.insert(member.endpoint, member.answered).unwrap_or_default();
+        // Fewer than before: another worker has come to the endpoint, and begins anew.
+        let more = member.answered.checked_sub(before).unwrap_or(member.answered);
+        metrics.worker_calls.with_label_values(&label).inc_by(more);
+    }
 }
 
 /// One worker is enough to work; with none, the reasons are told.
 fn check_workers(pool: &Pool) -> Result<(), String> {
     let mut reasons = Vec::new();
     for member in pool.health() {
-        match member.connection {
-            Health::Ready => return Ok(()),
-            Health::Connecting(Some(cause)) => reasons.push(format!("{}: {cause}", member.endpoint)),
-            Health::Connecting(None) => reasons.push(format!("{}: connecting", member.endpoint)),
+        match why_not_connected(&member) {
+            None => return Ok(()),
+            Some(cause) => reasons.push(format!("{}: {cause}", member.endpoint)),
         }
     }
-    Err(reasons.join("; "))
+    if reasons.is_empty() {
+        Err("no worker has been started yet".to_owned())
+    } else {
+        Err(reasons.join("; "))
+    }
 }

@@ -25,6 +25,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use admission::{Admission, AdmissionError, Newcomer};
+pub use backoff::Backoff;
 pub use connection::ConnectionError;
 pub use error::Error;
 
@@ -115,6 +116,14 @@ impl Channel {
         match &*self.state.borrow() {
             supervisor::State::Ready(_) => Health::Ready,
             supervisor::State::Connecting(cause) => Health::Connecting(cause.clone()),
+        }
+    }
+
+    /// Calls that the worker takes at once; 0 while there is no connection.
+    pub fn window(&self) -> usize {
+        match &*self.state.borrow() {
+            supervisor::State::Ready(connection) => connection.window(),
+            supervisor::State::Connecting(_) => 0,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 
 use aws_nitro_enclaves_nsm_api::api::{Request, Response};
 use aws_nitro_enclaves_nsm_api::driver::nsm_process_request;
@@ -12,6 +13,10 @@ use super::{AttestationRequest, Description, Error, Nsm};
 
 /// Where the Linux driver puts the device.
 const DEVICE_PATH: &str = "/dev/nsm";
+/// What the kernel mixes into its randomness beside its own jitter: in an enclave there is nothing else to gather.
+const KERNEL_SOURCE_PATH: &str = "/sys/class/misc/hw_random/rng_current";
+/// The NSM, as its driver calls itself there.
+const KERNEL_SOURCE: &str = "nsm-hwrng";
 
 /// The device of the enclave that this process runs in.
 #[derive(Debug)]
@@ -20,12 +25,15 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens the device.
+    /// Opens the device of a kernel that takes its randomness from it.
     ///
     /// # Errors
-    /// [`Error::Open`] outside of an enclave.
+    /// [`Error::Open`] outside of an enclave; [`Error::KernelSource`] and [`Error::OtherKernelSource`] where keys and
+    /// nonces would be drawn from a pool that nothing, or the host, has filled.
     pub fn open() -> Result<Self, Error> {
-        Self::open_at(DEVICE_PATH)
+        let device = Self::open_at(DEVICE_PATH)?;
+        check_kernel_source(Path::new(KERNEL_SOURCE_PATH))?;
+        Ok(device)
     }
 
     fn open_at(path: &str) -> Result<Self, Error> {
@@ -40,6 +48,13 @@ impl Device {
             response => Ok(response),
         }
     }
+}
+
+fn check_kernel_source(path: &Path) -> Result<(), Error> {
+    let named = std::fs::read_to_string(path)
+        .map_err(|source| Error::KernelSource { path: path.display().to_string(), source })?;
+    let found = named.trim().to_owned();
+    if found == KERNEL_SOURCE { Ok(()) } else { Err(Error::OtherKernelSource { found }) }
 }
 
 impl Nsm for Device {
@@ -132,6 +147,25 @@ mod tests {
         let error = Device::open_at("/dev/no-nsm-here").unwrap_err();
         assert!(matches!(&error, Error::Open { path, source }
             if path == "/dev/no-nsm-here" && source.kind() == std::io::ErrorKind::NotFound));
+    }
+
+    #[test]
+    fn demands_that_the_kernel_takes_its_randomness_from_the_nsm() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rng_current");
+        assert!(matches!(check_kernel_source(&path), Err(Error::KernelSource { .. })));
+        for (named, is_nsm) in
+            [("nsm-hwrng\n", true), ("virtio_rng.0\n", false), ("none\n", false), ("", false)]
+        {
+            std::fs::write(&path, named).unwrap();
+            match check_kernel_source(&path) {
+                Ok(()) => assert!(is_nsm, "{named}"),
+                Err(Error::OtherKernelSource { found }) => {
+                    assert_eq!((found.as_str(), is_nsm), (named.trim(), false));
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
     }
 
     #[test]

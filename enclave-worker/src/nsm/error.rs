@@ -17,6 +17,21 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The kernel does not say where its randomness comes from: no `/sys`, or no hardware source at all.
+    #[error("cannot read {path}: the kernel's source of randomness is not known")]
+    KernelSource {
+        /// What tells it.
+        path: String,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The kernel's randomness comes from elsewhere than the NSM, so perhaps from the host.
+    #[error("kernel takes its randomness from {found:?}, not from the nsm")]
+    OtherKernelSource {
+        /// The source in use.
+        found: String,
+    },
     /// The NSM refused the operation.
     #[error("nsm refused {operation}: {refusal}")]
     Refused {
@@ -48,6 +63,12 @@ pub enum Error {
         bytes: usize,
         /// The most in one request.
         limit: usize,
+    },
+    /// The NSM has not answered in time; what it was asked it may still do.
+    #[error("nsm has not answered within {} s", limit.as_secs())]
+    Deadline {
+        /// The time.
+        limit: std::time::Duration,
     },
     /// The thread for the NSM cannot be started.
     #[error("cannot start the nsm thread")]

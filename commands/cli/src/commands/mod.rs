@@ -14,6 +14,7 @@ pub(crate) mod request;
 pub(crate) mod transaction;
 pub(crate) mod verify;
 pub(crate) mod wallet;
+pub(crate) mod worker;
 
 use crate::arguments::Command;
 use crate::error::Error;
@@ -32,6 +33,7 @@ pub(crate) async fn run(command: Command, invocation: &Invocation) -> Result<Out
         Command::Price(command) => command.run(invocation).await,
         Command::Events(command) => command.run(invocation).await,
         Command::Command(command) => command.run(invocation).await,
+        Command::Worker(command) => command.run(invocation).await,
         Command::Verify(command) => command.run(invocation).await,
         Command::Error(command) => command.run(),
         Command::Completions(command) => Ok(command.run()),

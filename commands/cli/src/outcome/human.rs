@@ -6,7 +6,7 @@ use nsl_schemas::policy::Policy;
 use nsl_schemas::query::{Balance, Page, Price, SigningRequest, Transaction, Wallet};
 use nsl_schemas::result::{Answer, CommandResult};
 
-use super::{CheckedWallet, ExitCodeMeaning, NamedContext, Outcome, Recorded, TransferFacts};
+use super::{CheckedWallet, ExitCodeMeaning, NamedContext, Outcome, Recorded, TransferFacts, workers};
 use crate::assets::{PRICE_DECIMALS, show_amount, show_gas, show_units};
 
 impl Outcome {
@@ -99,6 +99,7 @@ impl Outcome {
             Self::TransactionsListed(page) => transactions_table(page),
             Self::PriceShown(price) => price_facts(price),
             Self::PricesListed(page) => prices_table(page),
+            Self::WorkersListed { hosts } => workers::show(hosts),
             Self::CommandAccepted { command } => format!("accepted\n{}", recorded(command)),
             Self::AttestationExamined(report) => report.human(),
             Self::ResultShown { result } => result_facts(result),
@@ -117,7 +118,7 @@ pub(super) fn facts(rows: &[(&str, String)]) -> String {
     lines.join("\n")
 }
 
-fn table(headers: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub(super) fn table(headers: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(headers.to_vec());

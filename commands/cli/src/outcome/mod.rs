@@ -4,6 +4,7 @@
 mod attestation;
 mod authority;
 mod human;
+mod workers;
 
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use nsl_schemas::authority::{GenesisManifest, Signed};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::nkey::PublicKey;
 use nsl_schemas::number::{Amount, Datoshi};
-use nsl_schemas::query::{Balance, Page, Price, SigningRequest, Transaction, Wallet};
+use nsl_schemas::query::{Balance, HostStatus, Page, Price, SigningRequest, Transaction, Wallet};
 use nsl_schemas::result::{Answer, CommandResult};
 use nsl_schemas::token::AggregateId;
 use serde::Serialize;
@@ -107,6 +108,9 @@ pub(crate) enum Outcome {
     TransactionsListed(Page<Transaction>),
     PriceShown(Price),
     PricesListed(Page<Price>),
+    WorkersListed {
+        hosts: Vec<HostStatus>,
+    },
     CommandAccepted {
         command: Recorded,
     },

@@ -13,11 +13,14 @@ use nsl_schemas::nkey::PublicKey;
 use nsl_schemas::result::{Answer, CommandResult, Refusal};
 use nsl_schemas::subject::{self, CommandSubject};
 use nsl_schemas::{canonical, envelope, streams};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use uuid::Uuid;
 
 /// Far enough not to be met by a healthy run on a busy machine.
 const PATIENT: Duration = Duration::from_mins(1);
+
+/// Streams are shared by name, so the tests run in turn.
+pub(crate) static TURN: Mutex<()> = Mutex::const_new(());
 
 /// A command as it arrived.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ pub(crate) struct Arrived {
 
 pub(crate) struct Bus {
     pub(crate) jetstream: Context,
+    pub(crate) client: Client,
     arrived: mpsc::UnboundedReceiver<Arrived>,
 }
 
@@ -37,6 +41,7 @@ impl Bus {
     pub(crate) async fn start(url: &str) -> Self {
         let client = async_nats::connect(url).await.unwrap();
         let jetstream = jetstream::new(client.clone());
+        let asking = client.clone();
         let streams = [
             (streams::COMMANDS, vec!["nsl.v1.cmd.>"], RetentionPolicy::Limits),
             (streams::RESULTS, streams::RESULTS_SUBJECTS.to_vec(), RetentionPolicy::Limits),
@@ -67,7 +72,7 @@ impl Bus {
                 let _ = sender.send(command);
             }
         });
-        Self { jetstream, arrived }
+        Self { jetstream, client: asking, arrived }
     }
 
     pub(crate) async fn command(&mut self) -> Arrived {

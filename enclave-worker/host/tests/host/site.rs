@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 
@@ -44,13 +45,18 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new() -> Self {
-        let root = DevelopmentRoot::generate(system_time_ms()).unwrap();
         let [pcr0, pcr1, pcr2] = MEASUREMENTS.map(Pcr);
+        Self::of(vec![Build { name: "test".into(), pcr0, pcr1, pcr2 }])
+    }
+
+    /// A site that allows these builds.
+    pub(crate) fn of(builds: Vec<Build>) -> Self {
+        let root = DevelopmentRoot::generate(system_time_ms()).unwrap();
         let manifest = GenesisManifest {
             log_origin: "test".into(),
             quorum: Quorum { threshold: 1, keys: vec![key(1).public()] },
             attestation_root_sha256: Sha256(root.sha256()),
-            builds: vec![Build { name: "test".into(), pcr0, pcr1, pcr2 }],
+            builds,
             sealing_provider: SealingProvider::Development,
             created_at_ms: 1,
         };
@@ -60,7 +66,23 @@ impl Site {
         let seed = folder.path().join("seed");
         fs::write(&seed, &*SigningKey::seed_text(&[4; 32])).unwrap();
         fs::set_permissions(seed, Permissions::from_mode(0o600)).unwrap();
-        Self { folder, root_pem: root.to_pem().to_string(), genesis }
+        let root_pem = root.to_pem().to_string();
+        fs::write(folder.path().join("root.pem"), &root_pem).unwrap();
+        fs::write(folder.path().join("sealing-key"), [42; 32]).unwrap();
+        Self { folder, root_pem, genesis }
+    }
+
+    /// A manifest of the same root for another build, which this site's host does not know.
+    pub(crate) fn another_genesis(&self, file: &str, build: Build) {
+        let mut manifest = self.genesis.statement.clone();
+        manifest.builds = vec![build];
+        let genesis = Signed::sign(manifest, &[&key(1)]);
+        fs::write(self.folder.path().join(file), canonical::to_string(&genesis)).unwrap();
+    }
+
+    /// Where its files are.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Where the worker of this name listens.
@@ -88,24 +110,35 @@ impl Site {
         RunningWorker { stop, task }
     }
 
-    /// Starts the host with these workers.
+    /// Starts the host with these workers and no pool.
     pub(crate) fn host(&self, nats_url: &str, workers: &[&str]) -> Host {
+        let command = self.host_command(nats_url, workers);
+        Self::run(
+            command,
+            &["telemetry.admin_address=127.0.0.1:0".into(), "jobs.call_timeout_ms=2000".into()],
+        )
+    }
+
+    /// The host with these workers and what else it cannot do without.
+    pub(crate) fn host_command(&self, nats_url: &str, workers: &[&str]) -> Command {
         let endpoints: Vec<String> = workers.iter().map(|name| self.endpoint(name).to_string()).collect();
         let folder = self.folder.path().display();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nsl-enclave-host"));
         let settings = [
             format!("issuer.seed_file={folder}/seed"),
             format!("genesis.file={folder}/genesis.json"),
             format!("workers.endpoints={}", serde_json::to_string(&endpoints).unwrap()),
             format!("bus.url={nats_url}"),
-            "telemetry.admin_address=127.0.0.1:0".to_owned(),
             "jobs.lanes_per_kind=2".to_owned(),
             "jobs.retry_delay_ms=50".to_owned(),
-            "jobs.call_timeout_ms=2000".to_owned(),
         ];
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nsl-enclave-host"));
-        for setting in settings {
-            command.arg("--set").arg(setting);
-        }
+        set(&mut command, &settings);
+        command
+    }
+
+    /// Runs the host with further settings.
+    pub(crate) fn run(mut command: Command, settings: &[String]) -> Host {
+        set(&mut command, settings);
         Host(command.spawn().unwrap())
     }
 
@@ -143,6 +176,12 @@ impl Site {
     }
 }
 
+fn set(command: &mut Command, settings: &[String]) {
+    for setting in settings {
+        command.arg("--set").arg(setting);
+    }
+}
+
 fn policy() -> Policy {
     let gas = "0xd2a4cff31913016155e38e474a2c06d08be276cf".to_owned();
     Policy {
@@ -175,7 +214,12 @@ pub(crate) struct Host(Child);
 impl Host {
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
-        kill(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), Signal::SIGTERM).unwrap();
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), signal).unwrap();
     }
 
     /// Waits for its end.

@@ -9,7 +9,7 @@ use nsl_schemas::nkey::PublicKey;
 use nsl_schemas::outcome::{JobResult, SignedOutcome};
 use nsl_schemas::streams;
 
-use crate::commands::{Arrived, Bus};
+use crate::commands::{Arrived, Bus, TURN};
 use crate::site::Site;
 
 fn registered(command: &Arrived) -> PublicKey {
@@ -38,6 +38,7 @@ async fn jobs_go_to_attested_workers_and_their_outcomes_to_the_log() {
         println!("SKIPPED: set NSL_TEST_NATS_URL to a nats-server with JetStream to run this test");
         return;
     };
+    let _turn = TURN.lock().await;
     let mut bus = Bus::start(&url).await;
     let site = Site::new();
     let worker = site.worker_at(&site.endpoint("worker")).await;

@@ -1,23 +1,24 @@
-//! Pauses between attempts to connect: doubling, bounded, without a clock of their own.
+//! Pauses between attempts: doubling, bounded, without a clock of their own.
 
 use std::time::Duration;
 
 /// The next pause.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Backoff {
+pub struct Backoff {
     min: Duration,
     max: Duration,
     next: Duration,
 }
 
 impl Backoff {
-    pub(super) fn new(min: Duration, max: Duration) -> Self {
+    /// Pauses from `min` to `max`.
+    pub fn new(min: Duration, max: Duration) -> Self {
         Self { min, max, next: min.min(max) }
     }
 
-    /// The pause before the next attempt, given how long the last connection lived. One that was lost at once
-    /// counts as a failure, or a server that greets and hangs up would be called without pause.
-    pub(super) fn pause_after(&mut self, lived: Duration) -> Duration {
+    /// The pause before the next attempt, given how long what the last one made has lived. What was lost at once counts
+    /// as a failure, or a server that greets and hangs up would be called without pause.
+    pub fn pause_after(&mut self, lived: Duration) -> Duration {
         if lived > self.max {
             *self = Self::new(self.min, self.max);
         }

@@ -80,6 +80,10 @@ impl Connection {
         Self { hello, credits, calls: Mutex::default(), queue, stalled: Notify::new() }
     }
 
+    pub(super) fn window(&self) -> usize {
+        usize::from(self.hello.window)
+    }
+
     pub(super) fn request_bytes_max(&self) -> usize {
         usize::try_from(self.hello.request_bytes_max).unwrap_or(usize::MAX)
     }

@@ -9,6 +9,7 @@ use nsl_enclave_protocol::frame::Frame;
 use nsl_enclave_protocol::pool::Error;
 use nsl_enclave_protocol::{Endpoint, Pool, PoolOptions, ServerLimits};
 use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::harness::{RawPeer, Running, Socket, late, quick_options, soon};
@@ -47,6 +48,104 @@ async fn calls_are_spread_over_all_members() {
     let (by_one, by_two) = (by_one.load(Ordering::SeqCst), by_two.load(Ordering::SeqCst));
     assert_eq!(by_one + by_two, 100);
     assert!(by_one.abs_diff(by_two) <= 2, "{by_one} and {by_two}");
+}
+
+/// A server that answers nothing until it is let, so that what it was given can be counted.
+async fn holding(window: u16) -> (Running, Arc<Semaphore>) {
+    let lets = Arc::new(Semaphore::new(0));
+    let server = Running::start(ServerLimits { window, ..ServerLimits::default() }, {
+        let lets = Arc::clone(&lets);
+        move |request| {
+            let lets = Arc::clone(&lets);
+            async move {
+                lets.acquire().await.unwrap().forget();
+                request
+            }
+        }
+    })
+    .await;
+    (server, lets)
+}
+
+fn outstanding(pool: &Pool) -> Vec<usize> {
+    pool.health().iter().map(|member| member.outstanding).collect()
+}
+
+#[tokio::test]
+async fn calls_are_spread_by_the_credit_of_each_member() {
+    let ((small, small_lets), (large, large_lets)) = (holding(10).await, holding(30).await);
+    let pool = Pool::open(vec![small.endpoint(), large.endpoint()], options()).unwrap();
+    all_ready(&pool).await;
+    let mut callers = JoinSet::new();
+    for calls in 1..=20 {
+        let caller = pool.clone();
+        callers.spawn(async move { caller.call(&b"job"[..], late()).await.unwrap() });
+        while outstanding(&pool).iter().sum::<usize>() < calls {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(outstanding(&pool), [5, 15]);
+    small_lets.add_permits(5);
+    large_lets.add_permits(15);
+    while let Some(answer) = callers.join_next().await {
+        answer.unwrap();
+    }
+    assert_eq!(pool.health().iter().map(|member| member.answered).collect::<Vec<_>>(), [5, 15]);
+}
+
+#[tokio::test]
+async fn a_draining_member_finishes_what_it_took_and_gets_nothing_more() {
+    let ((leaving, lets), (staying, handled)) = (holding(10).await, counting().await);
+    let pool = Pool::open(vec![leaving.endpoint()], options()).unwrap();
+    all_ready(&pool).await;
+    let (caller, endpoint) = (pool.clone(), leaving.endpoint());
+    let taken = tokio::spawn(async move { caller.call(&b"taken"[..], late()).await });
+    while outstanding(&pool) != [1] {
+        tokio::task::yield_now().await;
+    }
+    pool.drain(&endpoint);
+    pool.add(staying.endpoint()).unwrap();
+    for _ in 0..20 {
+        pool.call(&b"job"[..], late()).await.unwrap();
+    }
+    assert_eq!(handled.load(Ordering::SeqCst), 20);
+    assert!(pool.health()[0].is_draining);
+    // Gone from the pool, it still answers what it took.
+    pool.remove(&endpoint);
+    assert_eq!(outstanding(&pool), [0]);
+    lets.add_permits(1);
+    assert_eq!(taken.await.unwrap().unwrap(), b"taken");
+}
+
+#[tokio::test]
+async fn a_member_can_be_asked_by_itself_and_only_its_failures_count() {
+    let sick = Running::start(ServerLimits::default(), |request| async move {
+        assert_ne!(request, b"job");
+        request
+    })
+    .await;
+    let options = PoolOptions { failures_to_open: 2, open_interval: Duration::from_hours(1), ..options() };
+    let pool = Pool::open(vec![sick.endpoint()], options).unwrap();
+    all_ready(&pool).await;
+    for _ in 0..2 {
+        assert!(!pool.health()[0].is_left_alone);
+        assert_eq!(pool.probe(&sick.endpoint(), &b"ping"[..], late()).await.unwrap().unwrap(), b"ping");
+        pool.call(&b"job"[..], late()).await.unwrap_err();
+    }
+    assert!(pool.health()[0].is_left_alone);
+    assert!(pool.probe(&Socket::new().endpoint(), &b"ping"[..], late()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_member_is_in_a_pool_once_and_may_come_back() {
+    let (member, _) = counting().await;
+    let pool = Pool::open(vec![], options()).unwrap();
+    assert!(matches!(pool.call(&b"job"[..], soon()).await, Err(Error::NoneAvailable { members: 0, .. })));
+    pool.add(member.endpoint()).unwrap();
+    assert!(matches!(pool.add(member.endpoint()), Err(Error::DuplicateEndpoint { .. })));
+    pool.remove(&member.endpoint());
+    pool.add(member.endpoint()).unwrap();
+    assert_eq!(pool.call(&b"job"[..], late()).await.unwrap(), b"job");
 }
 
 #[tokio::test]
@@ -176,7 +275,6 @@ async fn a_pool_waits_for_its_first_connection() {
 async fn pools_of_none_of_twins_and_of_too_many_are_refused() {
     let unix = |number: usize| Endpoint::Unix { path: format!("/nowhere/{number}").into() };
     let open = |endpoints: Vec<Endpoint>| Pool::open(endpoints, options()).unwrap_err();
-    assert!(matches!(open(vec![]), Error::MemberCount { found: 0 }));
     assert!(matches!(open((0..65).map(unix).collect()), Error::MemberCount { found: 65 }));
     assert!(matches!(open(vec![unix(1), unix(2), unix(1)]), Error::DuplicateEndpoint { .. }));
 }

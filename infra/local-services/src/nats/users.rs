@@ -71,7 +71,7 @@ pub(super) const USERS: [User; 7] = [
             "$JS.API.CONSUMER.MSG.NEXT.NSL_JOB.*",
             "$JS.ACK.NSL_JOB.>",
         ],
-        subscribe: &["nsl.v1.res.>", "nsl.v1.ref.>", "nsl.v1.qry.*.attestation"],
+        subscribe: &["nsl.v1.res.>", "nsl.v1.ref.>", "nsl.v1.qry.*.attestation", "nsl.v1.qry.system.workers"],
         answers: true,
     },
     User {

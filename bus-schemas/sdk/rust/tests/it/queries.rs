@@ -36,3 +36,25 @@ async fn answers_errors_and_garbage_are_told_apart() {
     assert!(matches!(refused, Err(QueryError::Answered { code, .. }) if code == "not_found"));
     assert!(matches!(garbled, Err(QueryError::Malformed { .. })));
 }
+
+#[tokio::test]
+async fn a_question_to_several_has_the_answers_of_all() {
+    let Some(world) = world().await else { return };
+    let question = serde_json::json!({});
+    let ask = || world.client.query_all::<_, u32>(&world.tenant, name::WORKERS, &question);
+    let nobody = ask().await;
+    assert!(matches!(nobody, Err(QueryError::Unavailable { .. })), "{nobody:?}");
+
+    let mut questions = world.service.subscribe(subject::query(&world.tenant, name::WORKERS)).await.unwrap();
+    crate::world::subscribed(&world.service).await;
+    let serve = async {
+        let question = questions.next().await.unwrap();
+        let inbox = question.reply.unwrap();
+        for number in 1..=3_u32 {
+            let reply = serde_json::to_vec(&Reply::Ok(number)).unwrap();
+            world.service.publish(inbox.clone(), reply.into()).await.unwrap();
+        }
+    };
+    let (answers, ()) = tokio::join!(ask(), serve);
+    assert_eq!(answers.unwrap(), [1, 2, 3]);
+}
