@@ -11,12 +11,15 @@ mod demo;
 mod doctor;
 mod down;
 mod generate;
+mod image;
 mod interrupt;
 mod keys;
 mod layout;
 mod logs;
+mod nitro;
 mod outcome;
 mod progress;
+mod report;
 mod reset;
 mod restart;
 mod runner_record;
@@ -71,6 +74,10 @@ enum Command {
     Bench(bench::Arguments),
     /// Try the command pipeline under every fault in simulated histories, each the same again by its seed
     Sim(sim::Arguments),
+    /// Build the enclave's image and print what a hypervisor measures of it
+    Image(image::Arguments),
+    /// Boot the development image in an emulated Nitro enclave and let it sign a transaction
+    Nitro(nitro::Arguments),
     /// Check that the crates keep the dependency law
     CheckDeps,
     /// Write the contract that other languages and tools read, from the types
@@ -109,6 +116,8 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Test(arguments) => test::run(&layout()?, arguments)?,
         Command::Bench(arguments) => bench::run(&layout()?, arguments)?,
         Command::Sim(arguments) => sim::run(&layout()?, arguments)?,
+        Command::Image(arguments) => image::run(&layout()?, arguments)?,
+        Command::Nitro(arguments) => nitro::run(&layout()?, arguments)?,
         Command::CheckDeps => check_deps::run(&layout()?)?,
         Command::Gen(arguments) => generate::run(&layout()?, arguments)?,
         Command::Venues(arguments) => venues::run(arguments)?,
