@@ -28,11 +28,13 @@ fn main() -> anyhow::Result<()> {
 fn run() -> anyhow::Result<()> {
     machine::mount_all()?;
     machine::load_modules()?;
+    // Before the heartbeat, so that a parent that hears it can deliver at once.
+    let deliveries = parent::listen()?;
     if let Err(error) = parent::send_heartbeat() {
         // Only nitro-cli waits for it, and ends an enclave from which it does not come.
         say(&format!("no heartbeat: {error:#}"));
     }
-    let files = parent::receive_files()?;
+    let files = parent::receive_files(&deliveries)?;
     let mut worker = Command::new(WORKER);
     worker.arg("--listen").arg(format!("vsock://any:{WORKER_PORT}")).args(store(&files)?);
     say("starting the worker");

@@ -27,12 +27,15 @@ pub(crate) fn send_heartbeat() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// From now on parents can connect to deliver.
+pub(crate) fn listen() -> anyhow::Result<VsockListener> {
+    VsockListener::bind_with_cid_port(VMADDR_CID_ANY, PORT).context("cannot listen for boot files")
+}
+
 /// Waits for a parent that delivers what this build needs.
-pub(crate) fn receive_files() -> anyhow::Result<Contents> {
-    let listener =
-        VsockListener::bind_with_cid_port(VMADDR_CID_ANY, PORT).context("cannot listen for boot files")?;
+pub(crate) fn receive_files(deliveries: &VsockListener) -> anyhow::Result<Contents> {
     loop {
-        let (mut stream, _) = listener.accept().context("cannot listen for boot files")?;
+        let (mut stream, _) = deliveries.accept().context("cannot listen for boot files")?;
         match receive(&mut stream) {
             Ok(files) => return Ok(files),
             Err(error) => {
