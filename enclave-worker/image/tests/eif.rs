@@ -64,7 +64,7 @@ fn a_file_cut_anywhere_is_refused_and_so_is_one_with_more() {
 
 /// The file with its checksum made good, after a change that no checksum may hide.
 fn changed(change: impl Fn(&mut Vec<u8>)) -> Result<Eif, EifError> {
-    let mut bytes = golden().to_bytes().unwrap();
+    let mut bytes = golden().to_bytes()?;
     change(&mut bytes);
     let mut crc = crc32fast::Hasher::new();
     crc.update(&bytes[..544]);
