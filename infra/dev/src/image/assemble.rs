@@ -23,7 +23,7 @@ const CONSOLE_DEVICE: (u32, u32) = (5, 1);
 
 /// The image with these parts.
 pub(super) fn assemble(
-    root: &Path,
+    made: Timestamp,
     flavour: Flavour,
     kernel: &Kernel,
     programs: Programs,
@@ -48,21 +48,21 @@ pub(super) fn assemble(
         kernel: kernel.image.clone(),
         cmdline,
         ramdisks: vec![boot.to_bytes(), application.to_bytes()],
-        metadata: metadata(root, flavour, kernel)?,
+        metadata: metadata(made, flavour, kernel),
     })
 }
 
-fn metadata(root: &Path, flavour: Flavour, kernel: &Kernel) -> anyhow::Result<Metadata> {
+fn metadata(made: Timestamp, flavour: Flavour, kernel: &Kernel) -> Metadata {
     let version = env!("CARGO_PKG_VERSION");
     let image_version = match flavour {
         Flavour::Distribution => version.to_owned(),
         Flavour::Development => format!("{version}-development"),
     };
-    Ok(Metadata {
+    Metadata {
         image_name: "nsl-enclave-worker".into(),
         image_version,
         build_metadata: BuildMetadata {
-            build_time: source_time(root)?.to_string(),
+            build_time: made.to_string(),
             build_tool: "cargo dev image".into(),
             build_tool_version: version.into(),
             operating_system: "linux".into(),
@@ -70,11 +70,11 @@ fn metadata(root: &Path, flavour: Flavour, kernel: &Kernel) -> anyhow::Result<Me
         },
         docker_info: serde_json::Value::Null,
         custom_metadata: serde_json::Value::Null,
-    })
+    }
 }
 
 /// When the sources were made: as the variable says, else the time of the last commit.
-fn source_time(root: &Path) -> anyhow::Result<Timestamp> {
+pub(super) fn source_time(root: &Path) -> anyhow::Result<Timestamp> {
     let seconds = if let Ok(seconds) = std::env::var(SOURCE_TIME_VARIABLE) {
         seconds
     } else {
@@ -97,7 +97,7 @@ mod tests {
         let module = Module { name: "nsm.ko".into(), content: module.to_vec() };
         let kernel = Kernel { version: "6".into(), image: b"bzImage".to_vec(), modules: vec![module] };
         let programs = Programs { init: init.to_vec(), worker: worker.to_vec() };
-        assemble(Path::new(env!("CARGO_MANIFEST_DIR")), flavour, &kernel, programs).unwrap()
+        assemble(Timestamp::UNIX_EPOCH, flavour, &kernel, programs).unwrap()
     }
 
     #[test]

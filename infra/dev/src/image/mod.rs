@@ -9,6 +9,7 @@ mod twice;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use jiff::Timestamp;
 use nsl_enclave_image::{Eif, Measurements};
 use nsl_local_services::{Tools, make_directory};
 use nsl_schemas::authority::Build;
@@ -90,10 +91,11 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> anyhow::Result<Outc
         Some(file) => Kernel::given(file, &arguments.modules)?,
         None => Kernel::pinned(&Tools::from_environment()?, &Progress::start())?,
     };
-    let image = build(layout, flavour, &kernel)?;
+    let made = assemble::source_time(layout.root())?;
+    let image = build_at(layout, flavour, &kernel, made)?;
     let path = arguments.out.clone().unwrap_or_else(|| folder(layout).join(flavour.file_name()));
     write(&path, &image.bytes)?;
-    let repeated = arguments.twice.then(|| twice::build(layout, flavour, &kernel)).transpose()?;
+    let repeated = arguments.twice.then(|| twice::build(layout, flavour, &kernel, made)).transpose()?;
     let is_reproduced = repeated.as_ref().map(|repeated| repeated.bytes == image.bytes);
     report(&path, flavour, &image, is_reproduced, arguments.json);
     if let (Some(false), Some(repeated)) = (is_reproduced, repeated) {
@@ -106,8 +108,12 @@ pub(crate) fn run(layout: &Layout, arguments: &Arguments) -> anyhow::Result<Outc
 
 /// Builds the image from the workspace; cargo shows its own progress.
 pub(crate) fn build(layout: &Layout, flavour: Flavour, kernel: &Kernel) -> anyhow::Result<Image> {
+    build_at(layout, flavour, kernel, assemble::source_time(layout.root())?)
+}
+
+fn build_at(layout: &Layout, flavour: Flavour, kernel: &Kernel, made: Timestamp) -> anyhow::Result<Image> {
     let programs = programs::build(layout.root(), &folder(layout).join("target"), flavour)?;
-    Image::of(&assemble::assemble(layout.root(), flavour, kernel, programs)?)
+    Image::of(&assemble::assemble(made, flavour, kernel, programs)?)
 }
 
 /// Where images and what they are built from go.

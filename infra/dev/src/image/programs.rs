@@ -64,6 +64,8 @@ fn environment(root: &Path, target: &Path) -> anyhow::Result<Vec<(&'static str, 
     let settings = [
         ("CARGO_ENCODED_RUSTFLAGS", rust.join(UNIT_SEPARATOR).as_str()),
         ("CFLAGS", &c.join(" ")),
+        // For C compilers that are asked for the time; a changing one would make cargo build C libraries anew.
+        ("SOURCE_DATE_EPOCH", "0"),
         ("CARGO_INCREMENTAL", "0"),
         ("CARGO_PROFILE_RELEASE_DEBUG", "none"),
         ("CARGO_PROFILE_RELEASE_STRIP", "symbols"),

@@ -6,20 +6,25 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use jiff::Timestamp;
 
 use super::kernel::Kernel;
 use super::{Flavour, Image, assemble, folder, programs};
 use crate::layout::Layout;
 
 /// Builds the second image.
-pub(super) fn build(layout: &Layout, flavour: Flavour, kernel: &Kernel) -> anyhow::Result<Image> {
+pub(super) fn build(
+    layout: &Layout,
+    flavour: Flavour,
+    kernel: &Kernel,
+    made: Timestamp,
+) -> anyhow::Result<Image> {
     // Beside the first, where there is room for a build; its name has another length.
     let copy = tempfile::Builder::new().prefix("second-build-").tempdir_in(folder(layout))?;
     let sources = copy.path().join("sources");
     copy_sources(layout.root(), &sources)?;
     let programs = programs::build(&sources, &copy.path().join("built"), flavour)?;
-    // The time of the sources is told by the repository, which the copy is not.
-    Image::of(&assemble::assemble(layout.root(), flavour, kernel, programs)?)
+    Image::of(&assemble::assemble(made, flavour, kernel, programs)?)
 }
 
 /// Copies what the repository knows, and new files that it would take.
