@@ -52,6 +52,10 @@ pub(crate) struct ServeArgs {
     #[cfg(feature = "development")]
     #[arg(long, value_name = "FILE")]
     pub(crate) development_nsm_root: Option<PathBuf>,
+    /// Key and certificate of the development root (PEM): sign with it what an emulated /dev/nsm measures
+    #[cfg(feature = "development")]
+    #[arg(long, value_name = "FILE", conflicts_with = "development_nsm_root")]
+    pub(crate) development_attester_root: Option<PathBuf>,
     /// 32 bytes that the sealing key is derived from
     #[cfg(feature = "development")]
     #[arg(long, value_name = "FILE")]

@@ -112,8 +112,12 @@ fn sources(_args: &ServeArgs) -> Sources {
 #[cfg(feature = "development")]
 fn open_nsm(args: &ServeArgs) -> anyhow::Result<Box<dyn Nsm>> {
     use nsl_enclave_worker::measure;
-    use nsl_enclave_worker::nsm::software::{DevelopmentRoot, SoftwareNsm};
+    use nsl_enclave_worker::nsm::software::{Attester, DevelopmentRoot, SoftwareNsm};
 
+    if let Some(path) = &args.development_attester_root {
+        let device = Box::new(nsm::Device::open()?);
+        return Ok(Box::new(Attester::start(DevelopmentRoot::read(path)?, device)?));
+    }
     let Some(path) = &args.development_nsm_root else {
         return open_device();
     };

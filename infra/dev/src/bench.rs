@@ -13,7 +13,7 @@ use toml::{Table, Value};
 
 use crate::bench_peers;
 use crate::binaries::{self, Binaries};
-use crate::ceremony::{self, DEMO_TENANT, Files};
+use crate::ceremony::{self, DEMO_TENANT, Files, Measured};
 use crate::interrupt;
 use crate::keys;
 use crate::layout::Layout;
@@ -184,11 +184,13 @@ fn start(binaries: &Binaries, progress: &Progress) -> Result<(Site, Files), Erro
     site.start(Part::Postgres)?;
     site.start(Part::Nats)?;
     let worker = binaries.path("nsl-enclave-worker");
-    let files = ceremony::prepare(&site, &worker, nsl_client::prepared::unix_now_ms())?;
-    services::start(&mut site, binaries, &files, |service| service.name == COMMANDS)?;
+    let now_ms = nsl_client::prepared::unix_now_ms();
+    let files = ceremony::prepare(&site, &worker, Measured::Worker, now_ms)?;
+    let workers = services::local_workers(site.directory());
+    services::start(&mut site, binaries, &files, &workers, |service| service.name == COMMANDS)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
     runtime.block_on(ceremony::register(&site))?;
-    services::start(&mut site, binaries, &files, |service| POOL.contains(&service.name))?;
+    services::start(&mut site, binaries, &files, &workers, |service| POOL.contains(&service.name))?;
     Ok((site, files))
 }
 

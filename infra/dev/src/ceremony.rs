@@ -90,8 +90,16 @@ impl Files {
     }
 }
 
+/// The one build that a site's manifest allows.
+pub(crate) enum Measured {
+    /// The worker, as it measures itself.
+    Worker,
+    /// An image with a worker in it.
+    Image(Build),
+}
+
 /// Makes the genesis, or finds it. `worker` is the built worker; a local site keeps the one it began with.
-pub(crate) fn prepare(site: &Site, worker: &Path, now_ms: u64) -> Result<Files, Error> {
+pub(crate) fn prepare(site: &Site, worker: &Path, measured: Measured, now_ms: u64) -> Result<Files, Error> {
     let directory = site.directory();
     let files = Files::of(directory);
     for name in SERVICE_GRANTS.map(|(name, _)| name) {
@@ -108,8 +116,13 @@ pub(crate) fn prepare(site: &Site, worker: &Path, now_ms: u64) -> Result<Files, 
         ask(&files.worker, &["development-root", "--out", &files.nsm_root.display().to_string()])?;
     let root_sha256 =
         root_sha256.trim().parse::<Sha256>().map_err(|error| Error::Worker(error.to_string()))?;
-    let build = ask(&files.worker, &["measure"])?;
-    let build: Build = serde_json::from_str(&build).map_err(|error| Error::Worker(error.to_string()))?;
+    let build = match measured {
+        Measured::Image(build) => build,
+        Measured::Worker => {
+            let build = ask(&files.worker, &["measure"])?;
+            serde_json::from_str(&build).map_err(|error| Error::Worker(error.to_string()))?
+        }
+    };
     let quorum = keys::obtain(directory, keys::QUORUM)?;
     let manifest = GenesisManifest {
         log_origin: format!("local.nsl.invalid/{}", Uuid::now_v7()),

@@ -43,6 +43,11 @@ impl Layout {
         &self.root
     }
 
+    /// The same workspace with another site.
+    pub(crate) fn with_site(&self, site: PathBuf) -> Self {
+        Self { root: self.root.clone(), site, programs: self.programs.clone() }
+    }
+
     /// The site that `up` keeps running.
     pub(crate) fn site(&self) -> SiteDirectory {
         SiteDirectory::at(&self.site)

@@ -12,12 +12,15 @@ mod doctor;
 mod down;
 mod fuzz;
 mod generate;
+mod image;
 mod interrupt;
 mod keys;
 mod layout;
 mod logs;
+mod nitro;
 mod outcome;
 mod progress;
+mod report;
 mod reset;
 mod restart;
 mod runner_record;
@@ -74,6 +77,10 @@ enum Command {
     Sim(sim::Arguments),
     /// Search for inputs that a decoder of untrusted bytes does not survive
     Fuzz(fuzz::Arguments),
+    /// Build the enclave's image and print what a hypervisor measures of it
+    Image(image::Arguments),
+    /// Boot the development image in an emulated Nitro enclave and let it sign a transaction
+    Nitro(nitro::Arguments),
     /// Check that the crates keep the dependency law
     CheckDeps,
     /// Write the contract that other languages and tools read, from the types
@@ -113,6 +120,8 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Bench(arguments) => bench::run(&layout()?, arguments)?,
         Command::Sim(arguments) => sim::run(&layout()?, arguments)?,
         Command::Fuzz(arguments) => fuzz::run(&layout()?, arguments)?,
+        Command::Image(arguments) => image::run(&layout()?, arguments)?,
+        Command::Nitro(arguments) => nitro::run(&layout()?, arguments)?,
         Command::CheckDeps => check_deps::run(&layout()?)?,
         Command::Gen(arguments) => generate::run(&layout()?, arguments)?,
         Command::Venues(arguments) => venues::run(arguments)?,

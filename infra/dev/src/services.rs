@@ -139,11 +139,19 @@ const fn worker(name: &'static str) -> Service {
     Service { name, package, binary: package, features: DEVELOPMENT, needs: &[], kind: Kind::Worker }
 }
 
-/// Starts those of the services that `wanted` names; every one is ready when this returns.
+/// The endpoints of the site's local workers.
+pub(crate) fn local_workers(site: &SiteDirectory) -> Vec<String> {
+    let workers = SERVICES.iter().filter(|service| service.kind == Kind::Worker);
+    workers.map(|worker| format!("unix://{}", socket(worker, site).display())).collect()
+}
+
+/// Starts those of the services that `wanted` names, the host with these `workers`; every one is ready when this
+/// returns.
 pub(crate) fn start(
     site: &mut Site,
     binaries: &Binaries,
     files: &Files,
+    workers: &[String],
     wanted: impl Fn(&Service) -> bool,
 ) -> Result<(), Error> {
     for service in SERVICES.iter().filter(|service| wanted(service)) {
@@ -155,6 +163,7 @@ pub(crate) fn start(
                     endpoints: site.endpoints(),
                     site: site.directory(),
                     files,
+                    workers,
                     admin_port: port,
                     venues_port,
                 };
@@ -209,10 +218,6 @@ fn socket(worker: &Service, site: &SiteDirectory) -> PathBuf {
     site.run().join(format!("{}.sock", worker.name))
 }
 
-fn endpoint(worker: &Service, site: &SiteDirectory) -> String {
-    format!("unix://{}", socket(worker, site).display())
-}
-
 fn worker_arguments(socket: &Path, files: &Files) -> Vec<OsString> {
     vec![
         "--listen".into(),
@@ -231,6 +236,7 @@ struct Surroundings<'a> {
     endpoints: &'a Endpoints,
     site: &'a SiteDirectory,
     files: &'a Files,
+    workers: &'a [String],
     admin_port: u16,
     venues_port: u16,
 }
@@ -272,9 +278,8 @@ impl Surroundings<'_> {
                 ])
             }
             Need::Workers => {
-                let workers = SERVICES.iter().filter(|service| service.kind == Kind::Worker);
                 let endpoints: Vec<Value> =
-                    workers.map(|worker| endpoint(worker, self.site).into()).collect();
+                    self.workers.iter().map(|endpoint| endpoint.clone().into()).collect();
                 Table::from_iter([
                     ("workers".to_owned(), section([("endpoints", endpoints.into())])),
                     ("genesis".to_owned(), section([("file", genesis())])),
@@ -333,6 +338,7 @@ mod tests {
             endpoints: &endpoints,
             site: &site,
             files: &files,
+            workers: &local_workers(&site),
             admin_port: 9000,
             venues_port: 9001,
         };

@@ -10,7 +10,7 @@ use nsl_local_services::{
 };
 
 use crate::binaries::{self, Binaries};
-use crate::ceremony::{self, DEMO_TENANT};
+use crate::ceremony::{self, DEMO_TENANT, Measured};
 use crate::contexts;
 use crate::interrupt;
 use crate::layout::Layout;
@@ -145,11 +145,13 @@ fn start(binaries: Option<Binaries>, site: &mut Site) -> Result<Vec<Line>, Error
 /// Genesis first, then what takes commands, then roots and grants, then everything that needs them.
 fn start_services(site: &mut Site, binaries: &Binaries, lines: &mut Vec<Line>) -> Result<(), Error> {
     let worker = binaries.path("nsl-enclave-worker");
-    let files = ceremony::prepare(site, &worker, nsl_client::prepared::unix_now_ms())?;
-    services::start(site, binaries, &files, |service| service.name == services::COMMANDS)?;
+    let now_ms = nsl_client::prepared::unix_now_ms();
+    let files = ceremony::prepare(site, &worker, Measured::Worker, now_ms)?;
+    let workers = services::local_workers(site.directory());
+    services::start(site, binaries, &files, &workers, |service| service.name == services::COMMANDS)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
     runtime.block_on(ceremony::register(site))?;
-    services::start(site, binaries, &files, |service| service.name != services::COMMANDS)?;
+    services::start(site, binaries, &files, &workers, |service| service.name != services::COMMANDS)?;
     for service in &SERVICES {
         lines.push(Line { label: service.name.into(), value: services::address(site, service)? });
     }
@@ -176,7 +178,8 @@ fn first_command(home: &Path, cli: &Path) -> String {
     )
 }
 
-fn part_lines(site: &Site) -> Vec<Line> {
+/// Where the parts are.
+pub(crate) fn part_lines(site: &Site) -> Vec<Line> {
     let endpoints = site.endpoints();
     let line = |label: &str, value: String| Line { label: label.into(), value };
     let mut lines = Vec::new();

@@ -54,6 +54,9 @@ pub enum Error {
     /// A fresh key cannot be used to sign documents.
     #[error("cannot use the leaf key")]
     LeafKey(#[source] aws_lc_rs::error::KeyRejected),
+    /// The document of the emulated device cannot be read.
+    #[error("attestation document of the device cannot be read")]
+    DeviceDocument,
     /// The document cannot be signed.
     #[error("cannot sign the attestation document")]
     Signature,

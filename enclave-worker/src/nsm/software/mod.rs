@@ -1,26 +1,29 @@
-//! The NSM of development builds: a real PCR bank and really signed documents, under a root of the site's own.
+//! The NSMs of development builds: really signed documents under a root of the site's own, over a PCR bank in software
+//! or over the registers of an emulated device, which signs nothing.
 //!
-//! It proves nothing about the machine, and no distribution build contains it; verifiers treat its documents
+//! They prove nothing about the machine, and no distribution build contains them; verifiers treat their documents
 //! like any other.
 
+mod attester;
 mod certificates;
 mod error;
 mod pcr_bank;
 mod root;
+mod signer;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::rand::{self, SystemRandom};
-use aws_nitro_enclaves_nsm_api::api::{AttestationDoc, Digest};
+use aws_lc_rs::rand;
 use nsl_verify::attestation::Pcr;
 
-use self::certificates::LeafChain;
 use self::pcr_bank::{PCR_COUNT, PcrBank};
+use self::signer::Signer;
 use super::{AttestationRequest, Description, Nsm};
 
+pub use self::attester::Attester;
 pub use self::error::Error;
 pub use self::root::DevelopmentRoot;
 
@@ -40,10 +43,8 @@ pub fn system_time_ms() -> u64 {
 
 /// An NSM in software.
 pub struct SoftwareNsm {
-    module_id: String,
     bank: PcrBank,
-    root: DevelopmentRoot,
-    chain: LeafChain,
+    signer: Signer,
     clock: Clock,
 }
 
@@ -53,46 +54,15 @@ impl SoftwareNsm {
         let mut id = [0; MODULE_ID_BYTES];
         rand::fill(&mut id).map_err(|_| Error::Randomness)?;
         let module_id = format!("development-{}", hex::encode(id));
-        let chain = LeafChain::issue(&root, &module_id, clock())?;
-        Ok(Self { module_id, bank: PcrBank::measured(measurements), root, chain, clock })
-    }
-
-    fn sign(&mut self, request: AttestationRequest) -> Result<Vec<u8>, Error> {
-        let now_ms = (self.clock)();
-        if !self.chain.is_usable_at(now_ms) {
-            self.chain = LeafChain::issue(&self.root, &self.module_id, now_ms)?;
-        }
-        let pcrs: BTreeMap<usize, Vec<u8>> =
-            self.bank.attested().map(|(index, value)| (usize::from(index), value.to_vec())).collect();
-        let payload = AttestationDoc::new(
-            self.module_id.clone(),
-            Digest::SHA384,
-            now_ms,
-            pcrs,
-            self.chain.leaf.clone(),
-            vec![self.root.certificate().to_vec(), self.chain.intermediate.clone()],
-            request.user_data,
-            request.nonce,
-            request.public_key,
-        )
-        .to_binary();
-        let message = [SIGNATURE_CONTEXT, PROTECTED_HEADER, EMPTY, &byte_string(&payload)].concat();
-        let signature = self.chain.key.sign(&SystemRandom::new(), &message).map_err(|_| Error::Signature)?;
-        let document = [
-            COSE_SIGN1,
-            PROTECTED_HEADER,
-            EMPTY_MAP,
-            &byte_string(&payload),
-            &byte_string(signature.as_ref()),
-        ];
-        Ok(document.concat())
+        let signer = Signer::new(root, module_id, clock())?;
+        Ok(Self { bank: PcrBank::measured(measurements), signer, clock })
     }
 }
 
 impl Nsm for SoftwareNsm {
     fn describe(&mut self) -> Result<Description, super::Error> {
         Ok(Description {
-            module_id: self.module_id.clone(),
+            module_id: self.signer.module_id().to_owned(),
             version: VERSION,
             pcr_count: PCR_COUNT,
             locked_pcrs: self.bank.locked(),
@@ -115,32 +85,13 @@ impl Nsm for SoftwareNsm {
     }
 
     fn attest(&mut self, request: AttestationRequest) -> Result<Vec<u8>, super::Error> {
-        Ok(self.sign(request.within_limits()?)?)
+        let request = request.within_limits()?;
+        let pcrs: BTreeMap<usize, Vec<u8>> =
+            self.bank.attested().map(|(index, value)| (usize::from(index), value.to_vec())).collect();
+        Ok(self.signer.sign((self.clock)(), pcrs, request)?)
     }
 
     fn random(&mut self, buffer: &mut [u8]) -> Result<(), super::Error> {
         Ok(rand::fill(buffer).map_err(|_| Error::Randomness)?)
     }
-}
-
-/// CBOR: an array of four items, as COSE_Sign1 is and its `Sig_structure` too.
-const COSE_SIGN1: &[u8] = &[0x84];
-/// The `Sig_structure` up to the protected header (RFC 9052 §4.4).
-const SIGNATURE_CONTEXT: &[u8] = b"\x84\x6aSignature1";
-/// `{1: -35}` in a byte string: the algorithm is ES384.
-const PROTECTED_HEADER: &[u8] = &[0x44, 0xa1, 0x01, 0x38, 0x22];
-/// An empty byte string: no external additional data.
-const EMPTY: &[u8] = &[0x40];
-/// The unprotected header.
-const EMPTY_MAP: &[u8] = &[0xa0];
-
-fn byte_string(bytes: &[u8]) -> Vec<u8> {
-    let length = (bytes.len() as u64).to_be_bytes();
-    let head = match bytes.len() {
-        0..0x18 => vec![0x40 | length[7]],
-        0x18..0x100 => vec![0x58, length[7]],
-        0x100..0x1_0000 => vec![0x59, length[6], length[7]],
-        _ => [&[0x5b], length.as_slice()].concat(),
-    };
-    [head.as_slice(), bytes].concat()
 }

@@ -9,7 +9,7 @@ use nsl_verify::attestation::{
 };
 use rcgen::KeyPair;
 
-use super::{DevelopmentRoot, Error, SoftwareNsm, root};
+use super::{Attester, DevelopmentRoot, Error, SoftwareNsm, root};
 use crate::nsm::{self, AttestationRequest, Description, Nsm, NsmHandle, RANDOM_BYTES_MAX, Refusal};
 
 const NOW_MS: u64 = 1_790_000_000_000;
@@ -274,4 +274,74 @@ async fn handle_reports_an_nsm_that_broke_instead_of_waiting() {
     let handle = NsmHandle::start(Box::new(Panicking)).unwrap();
     assert!(matches!(handle.describe().await, Err(nsm::Error::Stopped)));
     assert!(matches!(handle.lock_pcr(16).await, Err(nsm::Error::Stopped)));
+}
+
+/// A device as QEMU has it: it measures and signs nothing.
+struct Emulated {
+    nsm: SoftwareNsm,
+    document: fn(Vec<u8>) -> Vec<u8>,
+}
+
+impl Nsm for Emulated {
+    fn describe(&mut self) -> Result<Description, nsm::Error> {
+        self.nsm.describe()
+    }
+
+    fn extend_pcr(&mut self, index: u16, data: &[u8]) -> Result<Pcr, nsm::Error> {
+        self.nsm.extend_pcr(index, data)
+    }
+
+    fn lock_pcr(&mut self, index: u16) -> Result<(), nsm::Error> {
+        self.nsm.lock_pcr(index)
+    }
+
+    fn attest(&mut self, request: AttestationRequest) -> Result<Vec<u8>, nsm::Error> {
+        self.nsm.attest(request).map(self.document)
+    }
+
+    fn random(&mut self, buffer: &mut [u8]) -> Result<(), nsm::Error> {
+        self.nsm.random(buffer)
+    }
+}
+
+fn unsigned(mut document: Vec<u8>) -> Vec<u8> {
+    let signature = document.len() - 96;
+    document[signature..].fill(0);
+    document
+}
+
+#[test]
+fn an_emulated_devices_measurements_verify_under_the_root_that_the_attester_has() {
+    let Site { nsm, now_ms, .. } = site();
+    let root = DevelopmentRoot::generate(NOW_MS).unwrap();
+    let trust = TrustRoot::from_sha256(root.sha256()).unwrap();
+    let mut device = Emulated { nsm, document: unsigned };
+    assert!(verify(&device.attest(request()).unwrap(), &trust).is_err());
+    let mut attester = Attester::start(root, Box::new(device)).unwrap();
+    now_ms.fetch_add(5 * HOUR_MS, Ordering::Relaxed);
+    let document = verify(&attester.attest(request()).unwrap(), &trust).unwrap();
+    assert_eq!(document.timestamp_ms, NOW_MS + 5 * HOUR_MS);
+    assert_eq!(document.public_key, Some(b"key".to_vec()));
+    assert_eq!(document.user_data, Some(Vec::new()));
+    assert_eq!(document.pcrs.len(), 17);
+    assert!(matches!(
+        attester.extend_pcr(16, b"more"),
+        Err(nsm::Error::Refused { refusal: Refusal::ReadOnlyIndex, .. })
+    ));
+}
+
+#[test]
+fn an_emulated_device_whose_documents_cannot_be_read_is_not_signed_for() {
+    let documents: [fn(Vec<u8>) -> Vec<u8>; 4] = [
+        |_| Vec::new(),
+        |_| vec![0x80],
+        |_| b"\x84\x40\xa0\x41\x00\x40".to_vec(),
+        |document| document[..document.len() / 2].to_vec(),
+    ];
+    for document in documents {
+        let device = Emulated { nsm: site().nsm, document };
+        let root = DevelopmentRoot::generate(NOW_MS).unwrap();
+        let started = Attester::start(root, Box::new(device)).map(drop);
+        assert!(matches!(started, Err(nsm::Error::Software(Error::DeviceDocument))));
+    }
 }

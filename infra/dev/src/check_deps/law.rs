@@ -43,6 +43,8 @@ pub(super) const KEPT_OUT: [KeptOut; 2] = [
             "nsl-client",
             "nsl-commands",
             "nsl-enclave-host",
+            "nsl-enclave-image",
+            "nsl-enclave-init",
             "nsl-enclave-worker",
             "nsl-verify",
         ],
@@ -55,13 +57,20 @@ pub(super) const KEPT_OUT: [KeptOut; 2] = [
 ];
 
 /// The enclave reaches the world through its channel alone.
-pub(super) const ENCLAVE_CRATES: [&str; 6] =
-    ["nsl-enclave-worker", "nsl-enclave-protocol", "nsl-policy", "nsl-neo", "nsl-schemas", "nsl-verify"];
+pub(super) const ENCLAVE_CRATES: [&str; 7] = [
+    "nsl-enclave-worker",
+    "nsl-enclave-init",
+    "nsl-enclave-protocol",
+    "nsl-policy",
+    "nsl-neo",
+    "nsl-schemas",
+    "nsl-verify",
+];
 /// Databases, buses and HTTP, which therefore are none of its dependencies.
 pub(super) const FORBIDDEN_IN_ENCLAVE: [&str; 8] =
     ["async-nats", "axum", "cqrs-es", "hyper", "postgres-es", "reqwest", "sqlx", "ureq"];
 
-pub(super) const LAW: [Rule; 28] = [
+pub(super) const LAW: [Rule; 30] = [
     only("nsl-schemas", &[]),
     only("nsl-verify", &[]),
     only("nsl-policy", &["nsl-schemas", "nsl-neo"]),
@@ -86,6 +95,8 @@ pub(super) const LAW: [Rule; 28] = [
         "nsl-enclave-worker",
         &["nsl-enclave-protocol", "nsl-policy", "nsl-neo", "nsl-schemas", "nsl-verify"],
     ),
+    only("nsl-enclave-init", &[]),
+    only("nsl-enclave-image", &["nsl-enclave-init", "nsl-enclave-protocol", "nsl-schemas"]),
     with_infra("nsl-enclave-host", &["nsl-enclave-protocol", "nsl-schemas", "nsl-verify", "nsl-client"]),
     only(TEST_SUPPORT, &[]),
     Rule { package: LEAVES[0], uses: Uses::Anything },

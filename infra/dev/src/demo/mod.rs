@@ -2,7 +2,6 @@
 
 pub(crate) mod fund;
 mod funding;
-mod report;
 mod story;
 
 use std::path::PathBuf;
@@ -16,6 +15,7 @@ use crate::ceremony::{self, DEMO_TENANT};
 use crate::keys;
 use crate::layout::Layout;
 use crate::outcome::Outcome;
+use crate::report::Report;
 use crate::runner_record::{Line, RunnerRecord, State};
 use crate::{supervisor, up};
 
@@ -49,6 +49,12 @@ pub(crate) fn run(layout: &Layout) -> anyhow::Result<Outcome> {
 fn play(layout: &Layout, lines: &[Line]) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async { story::tell(&stage(layout, lines).await?).await })
+}
+
+/// The part of the story in which a worker makes a key and signs, on the site of `layout`.
+pub(crate) fn sign_in(layout: &Layout, lines: &[Line], report: &mut Report) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async { story::sign(&stage(layout, lines).await?, report).await.map(drop) })
 }
 
 async fn stage(layout: &Layout, lines: &[Line]) -> anyhow::Result<Stage> {

@@ -21,9 +21,9 @@ use uuid::Uuid;
 
 use super::Stage;
 use super::funding::{fund, gas};
-use super::report::Report;
 use crate::ceremony::DEMO_TENANT;
 use crate::outcome::Outcome;
+use crate::report::Report;
 
 /// Digits behind the point.
 const DECIMALS: u8 = 8;
@@ -39,14 +39,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 /// Tells the whole story.
 pub(crate) async fn tell(stage: &Stage) -> anyhow::Result<Outcome> {
     let mut report = Report::default();
-    let wallet = create_wallet(stage, &mut report).await?;
-    let address = PublicKey::from_bytes(&hex::decode(&wallet.public_key)?)?.address();
-    report.step("Fund it from the private chain's genesis account");
-    let nonce = u32::from_le_bytes(wallet.command_id.as_bytes()[12..].try_into()?);
-    let block = fund(&stage.node, address, FUNDS_DATOSHI, nonce).await?;
-    report.fact("block", block);
-    report.fact("balance", gas_text(gas(&stage.node, address).await?));
-    let sent = transfer(stage, &mut report, &wallet, address).await?;
+    let (wallet, address, sent) = sign(stage, &mut report).await?;
     refuse_above_bound(stage, &mut report, &wallet).await?;
     repeat(stage, &mut report, &wallet, address, &sent).await?;
     follow_price(stage, &mut report).await?;
@@ -54,6 +47,19 @@ pub(crate) async fn tell(stage: &Stage) -> anyhow::Result<Outcome> {
     report.finish();
     println!("\nAll of it is in the log; every step was read back from where it counts.");
     Ok(Outcome::Done)
+}
+
+/// The story's beginning: a key is born, funded and used.
+pub(super) async fn sign(stage: &Stage, report: &mut Report) -> anyhow::Result<(BornWallet, Address, Sent)> {
+    let wallet = create_wallet(stage, report).await?;
+    let address = PublicKey::from_bytes(&hex::decode(&wallet.public_key)?)?.address();
+    report.step("Fund it from the private chain's genesis account");
+    let nonce = u32::from_le_bytes(wallet.command_id.as_bytes()[12..].try_into()?);
+    let block = fund(&stage.node, address, FUNDS_DATOSHI, nonce).await?;
+    report.fact("block", block);
+    report.fact("balance", gas_text(gas(&stage.node, address).await?));
+    let sent = transfer(stage, report, &wallet, address).await?;
+    Ok((wallet, address, sent))
 }
 
 async fn create_wallet(stage: &Stage, report: &mut Report) -> anyhow::Result<BornWallet> {
@@ -79,7 +85,7 @@ async fn create_wallet(stage: &Stage, report: &mut Report) -> anyhow::Result<Bor
 }
 
 /// A transfer that was confirmed.
-struct Sent {
+pub(super) struct Sent {
     prepared: Prepared,
     result: CommandResult,
     tx_hash: String,
