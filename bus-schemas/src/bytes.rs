@@ -24,9 +24,17 @@ pub struct Pcr(pub [u8; 48]);
 
 macro_rules! hex_text {
     ($name:ident, $length:literal) => {
+        impl $name {
+            /// Hashes are written many times for each command, so their text is made where no allocation is needed.
+            fn with_text<T>(&self, use_text: impl FnOnce(&str) -> T) -> T {
+                let mut text = [b'0'; 2 * $length];
+                hex::encode_to_slice(self.0, &mut text).expect("two digits a byte");
+                use_text(std::str::from_utf8(&text).expect("hex digits are ASCII"))
+            }
+        }
         impl std::fmt::Display for $name {
             fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str(&hex::encode(self.0))
+                self.with_text(|text| formatter.write_str(text))
             }
         }
         impl std::fmt::Debug for $name {
@@ -44,7 +52,7 @@ macro_rules! hex_text {
         }
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                self.with_text(|text| serializer.serialize_str(text))
             }
         }
         impl<'de> Deserialize<'de> for $name {

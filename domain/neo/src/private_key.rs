@@ -6,7 +6,6 @@
 use std::fmt;
 
 use aws_lc_rs::agreement;
-use aws_lc_rs::encoding::{AsBigEndian, EcPublicKeyCompressedBin};
 use aws_lc_rs::error::{KeyRejected, Unspecified};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
@@ -51,8 +50,7 @@ impl PrivateKey {
         let exchange_key = agreement::PrivateKey::from_private_key(&agreement::ECDH_P256, secret.as_slice())
             .map_err(Error::OutOfRange)?;
         let point = exchange_key.compute_public_key().map_err(Error::PublicKey)?;
-        let compressed: EcPublicKeyCompressedBin<'_> = point.as_be_bytes().map_err(Error::PublicKey)?;
-        let public_key = PublicKey::from_bytes(compressed.as_ref()).map_err(Error::InvalidPublicKey)?;
+        let public_key = PublicKey::from_computed(point.as_ref()).map_err(Error::InvalidPublicKey)?;
         let key_pair = EcdsaKeyPair::from_private_key_and_public_key(
             &ECDSA_P256_SHA256_FIXED_SIGNING,
             secret.as_slice(),

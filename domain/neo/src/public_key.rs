@@ -14,6 +14,9 @@ use crate::signature::Signature;
 /// Bytes of a compressed point.
 pub const PUBLIC_KEY_BYTES: usize = 33;
 
+/// A tag and both coordinates.
+const UNCOMPRESSED_BYTES: usize = 1 + 2 * (PUBLIC_KEY_BYTES - 1);
+
 /// Why a public key or what it should verify is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -44,6 +47,19 @@ impl PublicKey {
             return Err(Error::NotCompressed);
         }
         ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, bytes).map_err(|_| Error::NotOnCurve)?;
+        Ok(Self(bytes))
+    }
+
+    /// Takes an uncompressed point that was computed from a private key and therefore is on the curve: compressing it is
+    /// copying, whereas proving it would cost as much as half a signature.
+    pub(crate) fn from_computed(point: &[u8]) -> Result<Self, Error> {
+        let Ok([4, coordinates @ ..]) = <[u8; UNCOMPRESSED_BYTES]>::try_from(point) else {
+            return Err(Error::NotCompressed);
+        };
+        let (x, y) = coordinates.split_at(PUBLIC_KEY_BYTES - 1);
+        let is_odd = y.last().is_some_and(|last| last & 1 == 1);
+        let mut bytes = [if is_odd { 3 } else { 2 }; PUBLIC_KEY_BYTES];
+        bytes.iter_mut().skip(1).zip(x).for_each(|(to, from)| *to = *from);
         Ok(Self(bytes))
     }
 
@@ -126,6 +142,20 @@ mod tests {
         assert_eq!(key.to_string().parse(), Ok(key));
         let json = serde_json::to_string(&key).unwrap();
         assert_eq!(serde_json::from_str::<PublicKey>(&json).unwrap(), key);
+    }
+
+    #[test]
+    fn a_computed_point_is_the_one_that_proof_would_find() {
+        let tags = (1..=20).map(|seed| {
+            let key = test_keys::key(seed).public_key();
+            assert_eq!(PublicKey::from_bytes(key.as_bytes()), Ok(key));
+            assert!(key.verify(b"m", &test_keys::key(seed).sign(b"m").unwrap()).is_ok());
+            key.as_bytes()[0]
+        });
+        assert_eq!(tags.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>(), [2, 3]);
+        for point in [&[][..], &[2; 65], &[4; 64], &[4; 66]] {
+            assert_eq!(PublicKey::from_computed(point), Err(Error::NotCompressed));
+        }
     }
 
     #[test]

@@ -35,10 +35,28 @@ impl Request {
         canonical::to_string(self).into_bytes()
     }
 
-    /// Reads a request; nesting is bounded as for every payload.
+    /// Reads a request; nesting is bounded as for every payload. Jobs are most of what is asked, and are tried first: by
+    /// their tag they could only be read after all of them was copied.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, canonical::Error> {
-        canonical::from_slice(bytes)
+        match canonical::from_slice(bytes) {
+            Ok(Perform { job, request: PerformTag::Perform }) => Ok(Self::Perform { job }),
+            Err(_other) => canonical::from_slice(bytes),
+        }
     }
+}
+
+/// [`Request::Perform`] as it stands in JSON.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Perform {
+    job: Box<EnclaveJob>,
+    request: PerformTag,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum PerformTag {
+    Perform,
 }
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ use tokio::runtime::Handle;
 use super::answer::Answer;
 
 /// Most work that a thread takes before it hands out the answers: they then share a wake-up, a frame and a system call,
-/// and the first of them has waited for three others at most.
-const BURST_MAX: usize = 4;
+/// and the first of them has waited for seven others at most, less than a millisecond of cryptography.
+const BURST_MAX: usize = 8;
 
 /// Answers one request; dropped unfinished, it drops the promise to answer.
 pub(super) type Work = Pin<Box<dyn Future<Output = (Answer, Vec<u8>)> + Send>>;

@@ -1,15 +1,19 @@
 //! The cases beside the plain one: half load, two workers, memory over many jobs, the sign step alone.
 
+use std::sync::Arc;
+
+use nsl_enclave_protocol::Endpoint;
+
 use super::worker::Worker;
 use super::{
-    Bench, Callers, Error, JOBS, MEMORY_AT, MEMORY_AT_SHORT, MEMORY_TIME_LIMIT, RUN_JOBS, RUN_TIME, RUNS,
-    Runs, SoftHsm, WARM_UP_TIME, WINDOW, core, of_rate, sign_step,
+    Bench, Callers, Error, JOBS, MANY, MEMORY_AT, MEMORY_AT_SHORT, MEMORY_TIME_LIMIT, RUN_JOBS, RUN_TIME,
+    RUNS, Runs, SoftHsm, WARM_UP_TIME, core, of_rate, sign_step,
 };
 use crate::closed_loop::Run;
 use crate::report::{Line, ratio};
 
 /// Jobs in flight over two workers: as many for each as for one alone.
-const IN_FLIGHT_OF_TWO: usize = 2 * WINDOW;
+const IN_FLIGHT_OF_TWO: usize = 2 * MANY;
 const ONE_WORKER: &str = "one worker";
 /// What p99 at half load is to stay below.
 const P99_US_MAX: u64 = 1_000;
@@ -41,59 +45,68 @@ impl Bench {
         })
     }
 
-    /// One worker and then two, each on a core of its own, with the load on both; and the processor time of a job.
+    /// One worker and then two, each on a core of its own, with the load on both; and the processor time of a job, which
+    /// no neighbour on the machine disturbs much.
     pub(super) async fn workers(&self) -> Result<[Line; 2], Error> {
         let program = &self.arguments.worker;
         let second = Worker::start(program, self.folder.path(), 1, self.cores[1]).await?;
         let endpoints = [self.worker.endpoint(), second.endpoint()];
-        let (cores, jobs) = (self.cores, self.jobs.clone());
-        let limit = self.bare_loop()?;
-        let costs = || Ok::<_, Error>([self.worker.processor_ns()?, second.processor_ns()?]);
-        let (mut runs, mut one_ns, mut two_ns) = (Runs::default(), Vec::new(), Vec::new());
+        let used = || Ok::<_, Error>(self.worker.processor_ns()? + second.processor_ns()?);
+        let (mut rates, mut costs) = (Runs::default(), Runs::default());
         for number in 0..=RUNS {
-            let before = costs()?;
-            let (one_run, one_jobs) = spread(&endpoints[..1], WINDOW, cores, &jobs)?;
-            let between = costs()?;
-            let (two_run, two_jobs) = spread(&endpoints, IN_FLIGHT_OF_TWO, cores, &jobs)?;
-            let after = costs()?;
-            if number == 0 {
-                continue; // the warm-up
+            let before = used()?;
+            let (one, one_jobs) = self.spread(&endpoints[..1], MANY)?;
+            let between = used()?;
+            let (two, two_jobs) = self.spread(&endpoints, IN_FLIGHT_OF_TWO)?;
+            let after = used()?;
+            let (limit, limit_ns) = self.bare_job()?;
+            // The first is the warm-up.
+            if number > 0 {
+                rates.ours.push(two);
+                rates.peer.push(one);
+                rates.limit.push(of_rate(2 * limit));
+                rates.tell("enclave.sign.workers", IN_FLIGHT_OF_TWO, number);
+                costs.ours.push(of_rate((after - between) / two_jobs.max(1)));
+                costs.peer.push(of_rate((between - before) / one_jobs.max(1)));
+                costs.limit.push(of_rate(limit_ns));
+                costs.tell("enclave.sign.processor (ns a job)", IN_FLIGHT_OF_TWO, number);
             }
-            let used = |from: [u64; 2], to: [u64; 2]| to.iter().sum::<u64>() - from.iter().sum::<u64>();
-            one_ns.push(of_rate(used(before, between) / one_jobs.max(1)));
-            two_ns.push(of_rate(used(between, after) / two_jobs.max(1)));
-            runs.ours.push(two_run);
-            runs.peer.push(one_run);
-            runs.limit.push(of_rate(2 * limit.per_second));
-            runs.tell("enclave.sign.workers", IN_FLIGHT_OF_TWO, number);
         }
-        let limit_name = "twice the bare loop; the load shares the workers' cores".to_owned();
-        let rates = runs.line("enclave.sign.workers", IN_FLIGHT_OF_TWO, ONE_WORKER, limit_name);
-        let costs = Runs {
-            ours: two_ns,
-            peer: one_ns,
-            limit: vec![of_rate(1_000_000_000 / limit.per_second.max(1))],
-        };
-        let limit_name = "the bare loop's time for a job".to_owned();
-        let costs = costs.line("enclave.sign.processor", IN_FLIGHT_OF_TWO, ONE_WORKER, limit_name);
+        let limit = "twice the bare loop; the load shares the workers' cores".to_owned();
+        let rates = rates.line("enclave.sign.workers", IN_FLIGHT_OF_TWO, ONE_WORKER, limit);
+        let limit = "the bare loop's processor time for a job".to_owned();
+        let costs = costs.line("enclave.sign.processor", IN_FLIGHT_OF_TWO, ONE_WORKER, limit);
         Ok([rates, Line { unit: "ns/job", ..costs }])
+    }
+
+    /// Keeps jobs in flight at `workers` from both cores; also how many were done.
+    fn spread(&self, workers: &[Endpoint], in_flight: usize) -> Result<(Run, u64), Error> {
+        let (workers, jobs) = (workers.to_vec(), Arc::clone(&self.jobs));
+        core::run_on(&self.cores, move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let callers = Callers::open(&workers, 1, in_flight, &jobs)?;
+                let run = callers.closed(in_flight, RUN_JOBS, RUN_TIME).await?;
+                Ok((run, callers.done()))
+            })
+        })?
     }
 
     /// The worker's memory after ever more jobs.
     pub(super) async fn memory(&self) -> Result<(), Error> {
-        let callers = self.callers(1, WINDOW)?;
+        let callers = self.callers(1, MANY)?;
         let points = if self.arguments.full { MEMORY_AT.len() } else { MEMORY_AT_SHORT };
         let mut base_kib = None;
         for at in MEMORY_AT.into_iter().take(points) {
             while callers.done() < at {
                 let missing = usize::try_from(at - callers.done()).unwrap_or(RUN_JOBS).min(RUN_JOBS);
-                callers.closed(WINDOW, missing, MEMORY_TIME_LIMIT).await?;
+                callers.closed(MANY, missing, MEMORY_TIME_LIMIT).await?;
             }
             let kib = self.worker.resident_kib()?;
             let base_kib = *base_kib.get_or_insert(kib);
             let line = Line {
                 bench: "enclave.memory",
-                clients: WINDOW,
+                clients: MANY,
                 unit: "KiB",
                 ours: kib,
                 p50_us: 0,
@@ -128,22 +141,4 @@ impl Bench {
         runs.line("enclave.sign.step", 1, "SoftHSM2 over PKCS#11", limit).print(self.arguments.json)?;
         Ok(())
     }
-}
-
-/// Keeps jobs in flight at `workers` from any of `cores`; also how many were done.
-fn spread(
-    workers: &[nsl_enclave_protocol::Endpoint],
-    in_flight: usize,
-    cores: [usize; 2],
-    jobs: &std::sync::Arc<[bytes::Bytes]>,
-) -> Result<(Run, u64), Error> {
-    let (workers, jobs) = (workers.to_vec(), jobs.clone());
-    core::run_on(&cores, move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let callers = Callers::open(&workers, 1, in_flight, &jobs)?;
-            let run = callers.closed(in_flight, RUN_JOBS, RUN_TIME).await?;
-            Ok((run, callers.done()))
-        })
-    })?
 }

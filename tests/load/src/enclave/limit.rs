@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::error::Unspecified;
+use nix::time::{ClockId, clock_gettime};
 use nsl_neo::{PrivateKey, private_key};
 use nsl_policy::{Denied, TransferFacts, evaluate, transaction};
 use nsl_schemas::command::wallet::RequestTransfer;
@@ -36,6 +37,8 @@ pub(crate) enum Error {
     Cipher(#[from] Unspecified),
     #[error("key failed")]
     Key(#[from] private_key::Error),
+    #[error("cannot read the processor's time")]
+    Clock(#[from] nix::Error),
     #[error("policy denied")]
     Policy(#[from] Denied),
     #[error("no transaction")]
@@ -72,16 +75,19 @@ impl Limit {
         })
     }
 
-    /// Jobs a second.
-    pub(super) fn run(&self) -> Result<u64, Error> {
-        let (started, mut jobs) = (Instant::now(), 0);
+    /// Jobs a second, and nanoseconds of this thread's processor time for each.
+    pub(super) fn run(&self) -> Result<(u64, u64), Error> {
+        let used = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
+        let (started, used_before, mut jobs) = (Instant::now(), used()?, 0);
         while started.elapsed() < RUN_TIME {
             for turn in jobs..jobs + TURNS {
                 self.job(turn)?;
             }
             jobs += TURNS;
         }
-        Ok(per_second(jobs, started.elapsed()))
+        let elapsed = started.elapsed();
+        let used_ns = u64::try_from(used()?.saturating_sub(used_before).as_nanos()).unwrap_or(u64::MAX);
+        Ok((per_second(jobs, elapsed), used_ns / jobs.max(1)))
     }
 
     fn job(&self, turn: u64) -> Result<(), Error> {
