@@ -27,6 +27,7 @@ mod failpoints;
 mod flood;
 mod load;
 mod log;
+mod operators;
 mod patience;
 mod permissions;
 mod processors;

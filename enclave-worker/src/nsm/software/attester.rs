@@ -32,6 +32,10 @@ impl Nsm for Attester {
         self.device.describe()
     }
 
+    fn pcr(&mut self, index: u16) -> Result<Pcr, nsm::Error> {
+        self.device.pcr(index)
+    }
+
     fn extend_pcr(&mut self, index: u16, data: &[u8]) -> Result<Pcr, nsm::Error> {
         self.device.extend_pcr(index, data)
     }

@@ -287,6 +287,10 @@ impl Nsm for Emulated {
         self.nsm.describe()
     }
 
+    fn pcr(&mut self, index: u16) -> Result<Pcr, nsm::Error> {
+        self.nsm.pcr(index)
+    }
+
     fn extend_pcr(&mut self, index: u16, data: &[u8]) -> Result<Pcr, nsm::Error> {
         self.nsm.extend_pcr(index, data)
     }
