@@ -131,6 +131,8 @@ impl Build {
 pub enum SealingProvider {
     /// A key file beside the worker; refused by builds without the feature `development`.
     Development,
+    /// Born in a worker, split among custodians, brought back by a quorum of them; see [`crate::sealing`].
+    CustodianQuorum,
 }
 
 /// Event 1 of every log: what everything else rests on. Workers commit to its hash in PCR16.
@@ -234,9 +236,9 @@ impl Statement for IssuerGrant {
     const TAG: &'static str = "nsl-issuer-grant-v1";
 }
 
-/// Verbs by which services of ours report what happened; only grants of the system tenant allow them.
-pub const SERVICE_VERBS: [&str; 4] =
-    ["record-outcome", "record-confirmation", "record-expiry", "expire-request"];
+/// Verbs by which services of ours report what happened, and operators rotate keys; only grants of the system tenant allow them.
+pub const SERVICE_VERBS: [&str; 5] =
+    ["record-outcome", "record-confirmation", "record-expiry", "expire-request", "reseal-key"];
 
 impl IssuerGrant {
     /// Whether the grant lets its key issue `subject`, times aside.

@@ -22,6 +22,10 @@ impl Sha256 {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pcr(pub [u8; 48]);
 
+/// An X25519 public key that is sealed to (HPKE), shown as 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HpkeKey(pub [u8; 32]);
+
 macro_rules! hex_text {
     ($name:ident, $length:literal) => {
         impl $name {
@@ -76,6 +80,7 @@ macro_rules! hex_text {
 }
 hex_text!(Sha256, 32);
 hex_text!(Pcr, 48);
+hex_text!(HpkeKey, 32);
 
 /// Any bytes, shown in standard base64 with padding.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]

@@ -119,6 +119,11 @@ error_codes! {
     WORKER_POLICY_DENIED = "worker_policy_denied", Rejected;
     WORKER_STATE_INVALID = "worker_state_invalid", Rejected;
     WORKER_COMMAND_INVALID = "worker_command_invalid", Rejected;
+    KEY_RESEAL_PENDING = "key_reseal_pending", Conflict;
+    KEY_SEALED_ALREADY = "key_sealed_already", Rejected;
+    SEALING_KEY_MISSING = "sealing_key_missing", Unavailable;
+    SEALING_RECORD_INVALID = "sealing_record_invalid", Rejected;
+    SEALING_SHARE_INVALID = "sealing_share_invalid", Rejected;
     NOT_FOUND = "not_found", Rejected;
     QUERY_INVALID = "query_invalid", Rejected;
     PROJECTION_FAILED = "projection_failed", Unavailable;

@@ -36,7 +36,7 @@ pub struct EnclaveJob {
 pub enum EnclaveTask {
     /// The command is `wallet create`.
     CreateKey,
-    /// The command is `wallet set-policy`.
+    /// The key is sealed anew: the command is `wallet set-policy` or `wallet reseal-key`.
     ReplacePolicy {
         /// The wallet's key.
         sealed_key: SealedKey,

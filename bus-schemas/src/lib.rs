@@ -22,6 +22,7 @@ pub mod query;
 pub mod result;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod sealing;
 pub mod streams;
 pub mod subject;
 pub mod token;

@@ -96,7 +96,7 @@ pub enum JobResult {
         /// The proof of its birth, with the public key.
         birth_certificate: BirthCertificate,
     },
-    /// The key was sealed anew under another policy.
+    /// The key was sealed anew: under another policy, or with another sealing key.
     PolicyReplaced {
         /// The key, sealed.
         sealed_key: SealedKey,

@@ -68,6 +68,11 @@ questions! {
     TRANSFER_QUOTE = "transfer-quote", QuoteRequest => Quote;
     /// Balances of an address, read from the node.
     BALANCES = "balances", BalancesRequest => Vec<Balance>;
+    /// A request about sealing keys to one enclave worker; only for the tenant `system`.
+    SEALING = "sealing", crate::sealing::SealingQuestion => crate::sealing::SealingReply;
+    /// The enclave workers of one host with their sealing keys; only for the tenant `system`. Whatever the question holds
+    /// is not looked at.
+    SEALING_WORKERS = "sealing-workers", serde_json::Value => Page<crate::sealing::SealingWorker>;
 }
 
 /// An answer, or why there is none.

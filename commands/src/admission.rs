@@ -2,9 +2,11 @@
 
 use cqrs_es::Aggregate as _;
 use nsl_domain::authority::Authority;
+use nsl_domain::sealing::Sealing;
 use nsl_schemas::authority::Quorum;
 use nsl_schemas::command::Command;
 use nsl_schemas::command::authority::AuthorityCommand;
+use nsl_schemas::command::sealing::SealingCommand;
 use nsl_schemas::errors;
 
 use crate::directory::Directory;
@@ -33,7 +35,7 @@ impl Admission {
     /// Nothing is recorded before this: not even a rejection, or anyone could fill the log.
     fn authorise(incoming: &Incoming, directory: &Directory, now_ms: u64) -> Result<(), Refused> {
         let subject = &incoming.subject;
-        if subject.aggregate.as_str() == Authority::TYPE {
+        if [Authority::TYPE, Sealing::TYPE].contains(&subject.aggregate.as_str()) {
             return Self::check_statement(incoming, directory);
         }
         if directory.is_authorised(&incoming.signed.envelope.issuer, subject, now_ms) {
@@ -43,7 +45,7 @@ impl Admission {
         }
     }
 
-    /// Statements of authority prove themselves, so whoever delivers one needs no grant.
+    /// Statements of authority and records of sealing keys prove themselves, so whoever delivers one needs no grant.
     fn check_statement(incoming: &Incoming, directory: &Directory) -> Result<(), Refused> {
         let operators = directory.operators();
         let root = directory.root_key(&incoming.subject.tenant);
@@ -63,6 +65,11 @@ impl Admission {
                     command.operator_act().is_some_and(|act| act.is_signed_by(operators.quorum()))
                 }
             },
+            Command::Sealing(command) => {
+                let SealingCommand::RecordKey(command) = *command;
+                let statement = &command.record.statement;
+                statement.order.check_new(&operators).is_ok() && statement.check(&operators).is_ok()
+            }
             Command::PriceFeed(_) | Command::Wallet(_) | Command::Worker(_) => false,
         };
         if is_proven {

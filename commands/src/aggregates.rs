@@ -7,6 +7,7 @@ use cqrs_es::{Aggregate, DomainEvent as _};
 use nsl_domain::authority::Authority;
 use nsl_domain::decision::{Order, Recorded, Rejection};
 use nsl_domain::price_feed::PriceFeed;
+use nsl_domain::sealing::Sealing;
 use nsl_domain::wallet::Wallet;
 use nsl_domain::worker::Worker;
 use nsl_event_store::{EventStore, LoadError, RecordedEvent, SNAPSHOT_EVERY, fold_events};
@@ -35,6 +36,7 @@ pub struct Versioned {
 enum State {
     Authority(Arc<Authority>),
     PriceFeed(Arc<PriceFeed>),
+    Sealing(Arc<Sealing>),
     Wallet(Arc<Wallet>),
     Worker(Arc<Worker>),
 }
@@ -55,6 +57,7 @@ pub fn aggregate_type(command: &Command) -> &'static str {
     match command {
         Command::Authority(_) => Authority::TYPE,
         Command::PriceFeed(_) => PriceFeed::TYPE,
+        Command::Sealing(_) => Sealing::TYPE,
         Command::Wallet(_) => Wallet::TYPE,
         Command::Worker(_) => Worker::TYPE,
     }
@@ -72,6 +75,7 @@ impl Versioned {
         let (state, version) = match key.aggregate_type {
             Authority::TYPE => load!(Authority, State::Authority),
             PriceFeed::TYPE => load!(PriceFeed, State::PriceFeed),
+            Sealing::TYPE => load!(Sealing, State::Sealing),
             Worker::TYPE => load!(Worker, State::Worker),
             // `aggregate_type` above names no other.
             _ => load!(Wallet, State::Wallet),
@@ -84,6 +88,7 @@ impl Versioned {
         let (state, version) = match key.aggregate_type {
             Authority::TYPE => folded(events, State::Authority)?,
             PriceFeed::TYPE => folded(events, State::PriceFeed)?,
+            Sealing::TYPE => folded(events, State::Sealing)?,
             Worker::TYPE => folded(events, State::Worker)?,
             _ => folded(events, State::Wallet)?,
         };
@@ -100,6 +105,7 @@ impl Versioned {
         match &self.state {
             State::Authority(state) => store.offer_snapshot(id, version, Authority::STATE_VERSION, &**state),
             State::PriceFeed(state) => store.offer_snapshot(id, version, PriceFeed::STATE_VERSION, &**state),
+            State::Sealing(state) => store.offer_snapshot(id, version, Sealing::STATE_VERSION, &**state),
             State::Wallet(state) => store.offer_snapshot(id, version, Wallet::STATE_VERSION, &**state),
             State::Worker(state) => store.offer_snapshot(id, version, Worker::STATE_VERSION, &**state),
         }
@@ -111,6 +117,7 @@ impl Versioned {
         let state = match aggregate_type {
             Authority::TYPE => State::Authority(Arc::default()),
             PriceFeed::TYPE => State::PriceFeed(Arc::default()),
+            Sealing::TYPE => State::Sealing(Arc::default()),
             Worker::TYPE => State::Worker(Arc::default()),
             _ => State::Wallet(Arc::default()),
         };
@@ -136,9 +143,17 @@ impl Versioned {
             (State::PriceFeed(state), Command::PriceFeed(command)) => {
                 handle!(state, command, State::PriceFeed)
             }
+            (State::Sealing(state), Command::Sealing(command)) => handle!(state, command, State::Sealing),
             (State::Wallet(state), Command::Wallet(command)) => handle!(state, command, State::Wallet),
             (State::Worker(state), Command::Worker(command)) => handle!(state, command, State::Worker),
-            (_, Command::Authority(_) | Command::PriceFeed(_) | Command::Wallet(_) | Command::Worker(_)) => {
+            (
+                _,
+                Command::Authority(_)
+                | Command::PriceFeed(_)
+                | Command::Sealing(_)
+                | Command::Wallet(_)
+                | Command::Worker(_),
+            ) => {
                 unreachable!("the stream key is made from the command's own aggregate type")
             }
         };

@@ -118,7 +118,7 @@ fn order(incoming: &Incoming, body: Command, known: &Known<'_>) -> Order<Command
             WalletCommand::RecordOutcome(command) => known.directory.has_worker(&command.outcome.worker),
             _ => false,
         },
-        Command::Authority(_) | Command::PriceFeed(_) | Command::Worker(_) => false,
+        Command::Authority(_) | Command::PriceFeed(_) | Command::Sealing(_) | Command::Worker(_) => false,
     };
     Order {
         tenant: incoming.subject.tenant.clone(),

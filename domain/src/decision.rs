@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use nsl_schemas::authority::{GenesisManifest, Operators};
+use nsl_schemas::authority::{Build, GenesisManifest, Operators};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::errors::ErrorCode;
 use nsl_schemas::event::{DecodeError, Stored, WireEvent};
 use nsl_schemas::token::{AggregateId, Tenant};
-use nsl_verify::attestation::TrustRoot;
+use nsl_verify::attestation::{Expectation, TrustRoot};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -56,6 +56,14 @@ pub struct Genesis {
     pub sha256: Sha256,
     /// Where workers' attestation chains must end.
     pub trust_root: TrustRoot,
+}
+
+impl Facts {
+    /// What manifest and operators demand of a worker.
+    pub(crate) fn expectation(&self) -> Expectation {
+        let builds = self.operators.builds().iter().map(Build::measurements);
+        Expectation::of_manifest(builds, self.operators.genesis_sha256().0)
+    }
 }
 
 /// A command as an aggregate receives it.

@@ -8,6 +8,7 @@ pub mod authority;
 pub mod decision;
 pub mod price_feed;
 pub mod process;
+pub mod sealing;
 #[cfg(test)]
 mod test_world;
 pub mod wallet;

@@ -8,6 +8,7 @@ use cqrs_es::Aggregate;
 use nsl_domain::authority::Authority;
 use nsl_domain::decision::Recorded;
 use nsl_domain::price_feed::PriceFeed;
+use nsl_domain::sealing::Sealing;
 use nsl_domain::wallet::Wallet;
 use nsl_domain::worker::Worker;
 use nsl_schemas::event::wallet::WalletEvent;
@@ -17,7 +18,7 @@ use serde_json::Value;
 const EXTENTS: [&str; 3] = ["minimal", "full", "extreme"];
 
 /// Every event of a wallet, in an order in which they may happen.
-const WALLET: [&str; 22] = [
+const WALLET: [&str; 26] = [
     "creation-requested",
     "creation-refused",
     "creation-requested",
@@ -27,6 +28,10 @@ const WALLET: [&str; 22] = [
     "policy-change-requested",
     "policy-change-cancelled",
     "policy-change-requested",
+    "key-reseal-requested",
+    "key-reseal-refused",
+    "key-reseal-requested",
+    "key-resealed",
     "policy-changed",
     "transfer-requested",
     "transfer-approved",
@@ -52,6 +57,7 @@ const AUTHORITY: [&str; 8] = [
     "quorum-replaced",
 ];
 const PRICE_FEED: [&str; 2] = ["feed-registered", "round-recorded"];
+const SEALING: [&str; 1] = ["sealing-key-founded"];
 const WORKER: [&str; 1] = ["worker-registered"];
 
 /// Which version of each event a life is told in.
@@ -110,9 +116,13 @@ fn state<A: Aggregate + PartialEq + std::fmt::Debug>(aggregate: &A) -> Value {
 
 #[test]
 fn the_lives_tell_every_event() {
-    for (aggregate, life) in
-        [("authority", &AUTHORITY[..]), ("price-feed", &PRICE_FEED), ("wallet", &WALLET), ("worker", &WORKER)]
-    {
+    for (aggregate, life) in [
+        ("authority", &AUTHORITY[..]),
+        ("price-feed", &PRICE_FEED),
+        ("sealing", &SEALING),
+        ("wallet", &WALLET),
+        ("worker", &WORKER),
+    ] {
         let untold = types().filter(|one| one.aggregate == aggregate && !life.contains(&one.name));
         assert_eq!(untold.map(|one| one.name).collect::<Vec<_>>(), [""; 0], "{aggregate}");
     }
@@ -131,12 +141,13 @@ fn aggregates_evolve_from_old_and_new_versions_to_the_same() {
             [
                 without_epoch(state(&lived::<Authority, _>(&AUTHORITY, extent, age))),
                 state(&lived::<PriceFeed, _>(&PRICE_FEED, extent, age)),
+                state(&lived::<Sealing, _>(&SEALING, extent, age)),
                 state(&lived::<Wallet, _>(&WALLET, extent, age)),
                 state(&lived::<Worker, _>(&WORKER, extent, age)),
             ]
         });
         // What a policy of the oldest version cannot say.
-        let policy = newest[2]["phase"]["Open"]["policy"].as_object_mut().unwrap();
+        let policy = newest[3]["phase"]["Open"]["policy"].as_object_mut().unwrap();
         assert_eq!(policy.remove("rules").is_some(), extent != "minimal", "{extent}");
         assert_eq!(oldest, newest, "{extent}");
     }
@@ -166,6 +177,7 @@ fn other_aggregates_hold_what_their_last_events_say() {
             state(&lived::<PriceFeed, _>(&PRICE_FEED, extent, Age::Newest))["rules"].is_object(),
             "{extent}"
         );
+        assert!(state(&lived::<Sealing, _>(&SEALING, extent, Age::Newest))["epoch"].is_u64(), "{extent}");
         assert!(state(&lived::<Worker, _>(&WORKER, extent, Age::Newest))["key"].is_string(), "{extent}");
     }
 }

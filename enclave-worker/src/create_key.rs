@@ -9,7 +9,7 @@ use nsl_schemas::policy::Policy;
 use crate::judge::Subject;
 use crate::nsm::{AttestationRequest, NsmHandle};
 use crate::refusal::{Failure, Refusal, Unavailable};
-use crate::seal::SealingKey;
+use crate::sealing::Keyring;
 use crate::wallet_key;
 
 /// The version of a newborn key.
@@ -18,14 +18,15 @@ const FIRST_VERSION: u32 = 1;
 /// Bears a key under `policy`.
 pub(crate) async fn create_key(
     nsm: &NsmHandle,
-    sealing_key: &SealingKey,
+    keyring: &Keyring,
     subject: &Subject,
     policy: &Policy,
 ) -> Result<JobResult, Failure> {
     check_sound(policy).map_err(|error| Refusal::new(errors::WORKER_POLICY_DENIED, error.to_string()))?;
     let policy_sha256 = policy.sha256();
     let key = wallet_key::draw(nsm).await?;
-    let sealed_key = wallet_key::seal(nsm, sealing_key, subject, &key, FIRST_VERSION, policy_sha256).await?;
+    let sealed_key =
+        wallet_key::seal(nsm, &*keyring.for_sealing()?, subject, &key, FIRST_VERSION, policy_sha256).await?;
     let statement = BirthStatement {
         genesis_sha256: subject.genesis_sha256,
         tenant: subject.tenant.clone(),

@@ -9,7 +9,7 @@ use nsl_policy::ApprovedRequest;
 use nsl_schemas::authority::{Operators, Signed};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::Command;
-use nsl_schemas::command::wallet::{RequestTransfer, WalletCommand};
+use nsl_schemas::command::wallet::{RequestTransfer, ResealKey, WalletCommand};
 use nsl_schemas::envelope::{self, CLOCK_SKEW_MS_MAX};
 use nsl_schemas::errors;
 use nsl_schemas::ids;
@@ -78,6 +78,7 @@ pub(crate) struct PresentedState {
 pub(crate) enum Work {
     CreateKey(Policy),
     ReplacePolicy(Signed<PolicyChange>, PresentedState),
+    ResealKey(ResealKey, PresentedState),
     SignTransfer(RequestTransfer, Vec<Signed<TransferApproval>>, PresentedState),
 }
 
@@ -141,6 +142,9 @@ fn work(command: WalletCommand, task: &EnclaveTask) -> Option<Work> {
         (WalletCommand::Create(create), EnclaveTask::CreateKey) => Some(Work::CreateKey(create.policy)),
         (WalletCommand::SetPolicy(set), EnclaveTask::ReplacePolicy { sealed_key, policy }) => {
             Some(Work::ReplacePolicy(set.change, state(sealed_key, policy)))
+        }
+        (WalletCommand::ResealKey(reseal), EnclaveTask::ReplacePolicy { sealed_key, policy }) => {
+            Some(Work::ResealKey(reseal, state(sealed_key, policy)))
         }
         (
             WalletCommand::RequestTransfer(transfer),

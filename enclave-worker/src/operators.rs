@@ -47,12 +47,16 @@ impl Shown {
         followed.map(|()| Arc::clone(&shown))
     }
 
+    /// What they decided, if that lets this worker work.
+    pub(crate) fn if_allowed(&self) -> Result<Arc<Operators>, NotNow> {
+        let operators = Arc::clone(&self.operators.read().unwrap_or_else(PoisonError::into_inner));
+        let is_allowed = operators.builds().iter().any(|build| build.measurements() == self.measurements);
+        if is_allowed { Ok(operators) } else { Err(NotNow::Build) }
+    }
+
     /// By what the job is judged.
     pub(crate) fn for_job(&self, job: &EnclaveJob) -> Result<Arc<Operators>, NotNow> {
-        let operators = Arc::clone(&self.operators.read().unwrap_or_else(PoisonError::into_inner));
-        if !operators.builds().iter().any(|build| build.measurements() == self.measurements) {
-            return Err(NotNow::Build);
-        }
+        let operators = self.if_allowed()?;
         let epoch = job.authority.root.statement.epoch;
         if epoch > operators.epoch() { Err(NotNow::Epoch { epoch }) } else { Ok(operators) }
     }

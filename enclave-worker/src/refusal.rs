@@ -1,6 +1,6 @@
 //! A worker's no: to the job, which is signed and recorded; or for now, which changes nothing.
 
-use nsl_schemas::errors::ErrorCode;
+use nsl_schemas::errors::{self, ErrorCode};
 use nsl_schemas::outcome::JobResult;
 
 use crate::{entropy, nsm, seal};
@@ -42,6 +42,12 @@ pub(crate) enum Unavailable {
     /// The key could not be sealed.
     #[error(transparent)]
     Seal(#[from] seal::Error),
+    /// Nobody gave the worker a sealing key yet.
+    #[error("the worker has no sealing key yet")]
+    NoSealingKey,
+    /// It was given others.
+    #[error("the worker has not the sealing key that this was sealed with")]
+    OtherSealingKey,
     /// No usable key was drawn.
     #[error("no P-256 key was drawn")]
     Key(#[source] nsl_neo::private_key::Error),
@@ -58,6 +64,17 @@ pub(crate) enum Unavailable {
     Sign(#[source] nsl_neo::private_key::Error),
 }
 
+impl Unavailable {
+    /// What the host hears.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Nsm(nsm::Error::FieldTooLong { .. }) => errors::PAYLOAD_INVALID,
+            Self::NoSealingKey | Self::OtherSealingKey => errors::SEALING_KEY_MISSING,
+            _ => errors::UNAVAILABLE,
+        }
+    }
+}
+
 /// Why a job has no result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -70,7 +87,6 @@ pub(crate) enum Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nsl_schemas::errors;
 
     #[test]
     fn a_long_message_is_cut_between_characters() {

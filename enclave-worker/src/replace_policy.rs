@@ -9,25 +9,24 @@ use nsl_schemas::policy::{Policy, PolicyChange};
 use crate::judge::{PresentedState, Subject};
 use crate::nsm::NsmHandle;
 use crate::refusal::{Failure, Refusal};
-use crate::seal::SealingKey;
+use crate::sealing::Keyring;
 use crate::wallet_key;
 
 /// Replaces the policy of a wallet.
 pub(crate) async fn replace_policy(
     nsm: &NsmHandle,
-    sealing_key: &SealingKey,
+    keyring: &Keyring,
     subject: &Subject,
     change: &Signed<PolicyChange>,
     state: &PresentedState,
 ) -> Result<JobResult, Failure> {
-    let key = wallet_key::open(sealing_key, subject, state)?;
+    let key = wallet_key::open(keyring, subject, state)?;
     check_change(subject, change, &state.policy)?;
     subject.check_time_lock(policy_change_from_ms(&state.policy, subject.issued_at_ms))?;
-    let version = state.sealed_key.version.checked_add(1).ok_or_else(|| {
-        Refusal::new(errors::WORKER_STATE_INVALID, "the key was sealed as often as versions can count")
-    })?;
+    let version = wallet_key::next_version(&state.sealed_key)?;
     let policy_sha256 = change.statement.policy.sha256();
-    let sealed_key = wallet_key::seal(nsm, sealing_key, subject, &key, version, policy_sha256).await?;
+    let sealed_key =
+        wallet_key::seal(nsm, &*keyring.for_sealing()?, subject, &key, version, policy_sha256).await?;
     Ok(JobResult::PolicyReplaced { sealed_key })
 }
 

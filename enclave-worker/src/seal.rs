@@ -58,6 +58,8 @@ pub enum OpenError {
 /// The key that seals wallets' keys; the workers of a pool share it.
 pub struct SealingKey {
     id: String,
+    /// What the key is derived from, for another worker of the pool.
+    secret: LockedBytes,
     key: LockedBytes,
 }
 
@@ -69,9 +71,19 @@ impl SealingKey {
         expand(&prk, INFO_PUBLIC_ID, &mut public_id)?;
         let digest = Sha256::of(&[ID_TAG, &public_id].concat());
         let id = digest.to_string().chars().take(ID_DIGITS).collect();
-        let mut key = LockedBytes::zeroed(SEALING_SECRET_BYTES)?;
+        let (mut held, mut key) =
+            (LockedBytes::zeroed(SEALING_SECRET_BYTES)?, LockedBytes::zeroed(SEALING_SECRET_BYTES)?);
+        if secret.len() != held.len() {
+            return Err(Error::Derive);
+        }
+        held.copy_from_slice(secret);
         expand(&prk, INFO_KEY, &mut key)?;
-        Ok(Self { id, key })
+        Ok(Self { id, secret: held, key })
+    }
+
+    /// What the key is derived from.
+    pub(crate) fn secret(&self) -> &[u8] {
+        &self.secret
     }
 
     /// Names the key.

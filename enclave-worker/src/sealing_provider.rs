@@ -11,9 +11,11 @@ use crate::locked::{self, LockedBytes};
 #[cfg(feature = "development")]
 use crate::seal::SEALING_SECRET_BYTES;
 use crate::seal::{self, SealingKey};
+use crate::sealing::Keyring;
 
-/// The providers of this build, for errors. KMS and a custodian quorum are specified and not built yet.
-const AVAILABLE: &str = if cfg!(feature = "development") { "development" } else { "none" };
+/// The providers of this build, for errors. KMS is specified and not built yet.
+const AVAILABLE: &str =
+    if cfg!(feature = "development") { "custodian-quorum, development" } else { "custodian-quorum" };
 
 /// What a worker is given to obtain its sealing key with.
 #[derive(Debug, Default)]
@@ -65,10 +67,11 @@ pub enum Error {
     Derive(#[from] seal::Error),
 }
 
-/// Obtains the sealing key from the provider that the manifest names.
-pub fn obtain(genesis: &Genesis, sources: &Sources) -> Result<SealingKey, Error> {
+/// Obtains the keys that the provider of the manifest has at hand: custodians bring theirs later.
+pub fn obtain(genesis: &Genesis, sources: &Sources) -> Result<Keyring, Error> {
     match genesis.manifest().sealing_provider {
-        SealingProvider::Development => development(genesis, sources),
+        SealingProvider::Development => Ok(development(genesis, sources)?.into()),
+        SealingProvider::CustodianQuorum => Ok(Keyring::default()),
     }
 }
 
@@ -120,6 +123,9 @@ mod tests {
         };
         let genesis = Genesis::obey(Signed::sign(manifest, &[&key])).unwrap();
         let error = obtain(&genesis, &Sources::default()).unwrap_err();
-        assert!(error.to_string().contains("\"development\", and this build has: none"), "{error}");
+        assert!(
+            error.to_string().contains("\"development\", and this build has: custodian-quorum"),
+            "{error}"
+        );
     }
 }

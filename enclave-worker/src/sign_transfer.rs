@@ -11,18 +11,18 @@ use nsl_schemas::policy::{Policy, TransferApproval};
 
 use crate::judge::{PresentedState, Subject};
 use crate::refusal::{Failure, Refusal, Unavailable};
-use crate::seal::SealingKey;
+use crate::sealing::Keyring;
 use crate::wallet_key;
 
 /// Signs a transfer.
 pub(crate) fn sign_transfer(
-    sealing_key: &SealingKey,
+    keyring: &Keyring,
     subject: &Subject,
     transfer: &RequestTransfer,
     approvals: &[Signed<TransferApproval>],
     state: &PresentedState,
 ) -> Result<JobResult, Failure> {
-    let key = wallet_key::open(sealing_key, subject, state)?;
+    let key = wallet_key::open(keyring, subject, state)?;
     check_policy(subject, transfer, approvals, &state.policy)?;
     let unsigned = transaction::transfer(subject.command_id, &key.public_key(), transfer)
         .map_err(|error| Refusal::new(errors::WORKER_COMMAND_INVALID, error.to_string()))?;

@@ -8,8 +8,9 @@ use nsl_schemas::outcome::SealedKey;
 use crate::entropy;
 use crate::judge::{PresentedState, Subject};
 use crate::nsm::NsmHandle;
-use crate::refusal::{Refusal, Unavailable};
+use crate::refusal::{Failure, Refusal, Unavailable};
 use crate::seal::{self, NONCE_BYTES, SealingKey};
+use crate::sealing::Keyring;
 
 /// Draws for one key: a draw misses the range of P-256 once in 2^32, so a second miss is a broken generator.
 const DRAWS_MAX: usize = 2;
@@ -39,15 +40,23 @@ pub(crate) async fn seal(
     Ok(sealing_key.seal(key.secret_bytes(), nonce, &subject.binding(version, policy_sha256))?)
 }
 
+/// The version that follows that of `sealed_key`.
+pub(crate) fn next_version(sealed_key: &SealedKey) -> Result<u32, Refusal> {
+    sealed_key.version.checked_add(1).ok_or_else(|| {
+        Refusal::new(errors::WORKER_STATE_INVALID, "the key was sealed as often as versions can count")
+    })
+}
+
 /// Opens the key that the host presents. It opens only under the policy it was sealed with, so what is presented beside
 /// it is proven to be the policy in force when it was sealed.
 pub(crate) fn open(
-    sealing_key: &SealingKey,
+    keyring: &Keyring,
     subject: &Subject,
     state: &PresentedState,
-) -> Result<PrivateKey, Refusal> {
+) -> Result<PrivateKey, Failure> {
+    let sealing_key = keyring.named(&state.sealed_key.sealing_key_id)?;
     let invalid = |message: String| Refusal::new(errors::WORKER_STATE_INVALID, message);
     let binding = subject.binding(state.sealed_key.version, state.policy.sha256());
     let secret = sealing_key.open(&state.sealed_key, &binding).map_err(|error| invalid(error.to_string()))?;
-    PrivateKey::from_bytes(secret).map_err(|error| invalid(error.to_string()))
+    Ok(PrivateKey::from_bytes(secret).map_err(|error| invalid(error.to_string()))?)
 }

@@ -1,5 +1,7 @@
 //! A worker: one process's outcome key, sealing key and clock under one manifest, and its answers to a host.
 
+use std::sync::Arc;
+
 use nsl_enclave_protocol::{Description, Request, Response};
 use nsl_schemas::authority::{ActError, OperatorStatement, Signed};
 use nsl_schemas::bytes::Base64;
@@ -15,8 +17,8 @@ use crate::judge::{JudgedJob, Work, judge};
 use crate::nsm::{self, AttestationRequest, Nsm, NsmHandle};
 use crate::operators::{NotNow, Shown};
 use crate::refusal::{Failure, Unavailable};
-use crate::seal::SealingKey;
-use crate::{clock, commitment, create_key, entropy, replace_policy, sign_transfer};
+use crate::sealing::{self, Keyring, Sealing};
+use crate::{clock, commitment, create_key, entropy, replace_policy, reseal_key, sign_transfer};
 
 /// Why a worker does not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,8 @@ enum Error {
     NotNow(#[from] NotNow),
     #[error("an act of the operators does not count")]
     Act(#[from] ActError),
+    #[error(transparent)]
+    Sealing(#[from] sealing::Error),
 }
 
 impl Error {
@@ -57,7 +61,9 @@ impl Error {
                 errors::PAYLOAD_INVALID
             }
             Self::Act(_) => errors::STATEMENT_INVALID,
-            Self::Unavailable(_) | Self::Clock(_) | Self::NotNow(_) => errors::UNAVAILABLE,
+            Self::Unavailable(error) => error.code(),
+            Self::Sealing(error) => error.code(),
+            Self::Clock(_) | Self::NotNow(_) => errors::UNAVAILABLE,
         }
     }
 }
@@ -65,14 +71,14 @@ impl Error {
 /// A running worker.
 #[derive(Debug)]
 pub struct Worker {
-    genesis: Genesis,
+    genesis: Arc<Genesis>,
     nsm: NsmHandle,
     module_id: String,
     clock: NsmClock,
     shown: Shown,
     chains: Chains,
     outcome_key: SigningKey,
-    sealing_key: SealingKey,
+    sealing: Sealing,
 }
 
 impl Worker {
@@ -81,25 +87,18 @@ impl Worker {
     pub async fn start(
         genesis: Genesis,
         nsm: Box<dyn Nsm>,
-        sealing_key: SealingKey,
+        keyring: impl Into<Keyring>,
     ) -> Result<Self, StartError> {
-        let nsm = NsmHandle::start(nsm)?;
+        let (genesis, nsm) = (Arc::new(genesis), NsmHandle::start(nsm)?);
         commitment::commit(&nsm, &genesis).await?;
         let measurements = [nsm.pcr(0).await?, nsm.pcr(1).await?, nsm.pcr(2).await?];
         let clock = NsmClock::start(nsm.clone(), &genesis, measurements).await?;
         let shown = Shown::new(genesis.manifest(), measurements);
         let outcome_key = SigningKey::from_seed(&*entropy::draw(&nsm, "nsl-outcome-key").await?);
+        let sealing = Sealing::start(Arc::clone(&genesis), nsm.clone(), keyring.into()).await?;
         let module_id = nsm.describe().await?.module_id;
-        Ok(Self {
-            genesis,
-            nsm,
-            module_id,
-            clock,
-            shown,
-            chains: Chains::default(),
-            outcome_key,
-            sealing_key,
-        })
+        let chains = Chains::default();
+        Ok(Self { genesis, nsm, module_id, clock, shown, chains, outcome_key, sealing })
     }
 
     /// Answers one message of a host.
@@ -120,6 +119,11 @@ impl Worker {
                 let outcome = Box::new(self.perform(&job).await?);
                 Ok(Response::Outcome { outcome })
             }
+            Request::Sealing { about } => {
+                let (operators, now_ms) = (self.shown.if_allowed()?, self.clock.now_ms().await?);
+                let answer = self.sealing.answer(*about, &operators, now_ms).await?;
+                Ok(Response::Sealing { answer: Box::new(answer) })
+            }
         }
     }
 
@@ -129,7 +133,7 @@ impl Worker {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             module_id: self.module_id.clone(),
             genesis_sha256: self.genesis.sha256(),
-            sealing_key_id: self.sealing_key.id().to_owned(),
+            sealing_keys: self.sealing.keyring.names(),
         }
     }
 
@@ -173,15 +177,18 @@ impl Worker {
     }
 
     async fn execute(&self, job: &JudgedJob) -> Result<JobResult, Failure> {
-        let Self { nsm, sealing_key, .. } = self;
+        let (nsm, keyring) = (&self.nsm, &self.sealing.keyring);
         let JudgedJob { subject, work } = job;
         match work {
-            Work::CreateKey(policy) => create_key::create_key(nsm, sealing_key, subject, policy).await,
+            Work::CreateKey(policy) => create_key::create_key(nsm, keyring, subject, policy).await,
             Work::ReplacePolicy(change, state) => {
-                replace_policy::replace_policy(nsm, sealing_key, subject, change, state).await
+                replace_policy::replace_policy(nsm, keyring, subject, change, state).await
+            }
+            Work::ResealKey(reseal, state) => {
+                reseal_key::reseal_key(nsm, keyring, subject, reseal, state).await
             }
             Work::SignTransfer(transfer, approvals, state) => {
-                sign_transfer::sign_transfer(sealing_key, subject, transfer, approvals, state)
+                sign_transfer::sign_transfer(keyring, subject, transfer, approvals, state)
             }
         }
     }

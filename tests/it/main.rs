@@ -19,6 +19,7 @@ mod chain;
 mod cluster;
 mod command_line;
 mod crashes;
+mod custodians;
 mod database_outages;
 mod distribution;
 mod duplicates;

@@ -81,15 +81,20 @@ pub(crate) struct System {
 impl System {
     /// A fresh system, ready; `None` (said aloud) when there are no programs to run.
     pub(crate) async fn start() -> Option<Self> {
-        Self::start_of("NSL_TEST_BINARIES_DIR").await
+        Self::start_of("NSL_TEST_BINARIES_DIR", &[]).await
+    }
+
+    /// A fresh system whose workers' sealing key a quorum of custodians brings back.
+    pub(crate) async fn start_with_custodians() -> Option<Self> {
+        Self::start_of("NSL_TEST_BINARIES_DIR", &["--custodians"]).await
     }
 
     /// A fresh system whose processes can be made to die at named steps.
     pub(crate) async fn start_with_failpoints() -> Option<Self> {
-        Self::start_of("NSL_TEST_FAILPOINT_BINARIES_DIR").await
+        Self::start_of("NSL_TEST_FAILPOINT_BINARIES_DIR", &[]).await
     }
 
-    async fn start_of(services: &str) -> Option<Self> {
+    async fn start_of(services: &str, options: &[&str]) -> Option<Self> {
         let programs = Programs::from_environment(services)?;
         let turn = TURN.lock().await;
         let folder = tempfile::Builder::new().prefix("nsl-system-").tempdir().unwrap();
@@ -97,7 +102,7 @@ impl System {
         // In the foreground: it stays in this terminal's group, so that a Ctrl-C ends it like everything else here.
         let output = std::fs::File::create(folder.path().join("runner.log")).unwrap();
         let mut runner = programs.dev(folder.path());
-        runner.args(["up", "--foreground"]).stdout(output.try_clone().unwrap()).stderr(output);
+        runner.args(["up", "--foreground"]).args(options).stdout(output.try_clone().unwrap()).stderr(output);
         let runner = runner.spawn().unwrap();
         let folder = Some(folder);
         let mut system = Self {

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BUILDS_MAX, Build, ChainError, GenesisManifest, Quorum, Signed, Statement, TenantRoot};
+use super::{
+    BUILDS_MAX, Build, ChainError, GenesisManifest, Quorum, SealingProvider, Signed, Statement, TenantRoot,
+};
 use crate::bytes::Sha256;
 use crate::canonical;
 use crate::nkey::PublicKey;
@@ -128,9 +130,10 @@ pub enum ActError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operators {
     genesis_sha256: Sha256,
+    sealing_provider: SealingProvider,
     /// By epoch; the last one signs.
     quorums: Vec<Quorum>,
-    /// Roots of earlier epochs are void.
+    /// What quorums of earlier epochs signed, tenant roots and orders of sealing keys, is void.
     roots_from_epoch: u32,
     builds: Vec<Build>,
     revoked_workers: BTreeSet<PublicKey>,
@@ -144,6 +147,7 @@ impl Operators {
         let genesis_sha256 = manifest.sha256();
         Self {
             genesis_sha256,
+            sealing_provider: manifest.sealing_provider,
             quorums: vec![manifest.quorum.clone()],
             roots_from_epoch: 0,
             builds: manifest.builds.clone(),
@@ -232,12 +236,22 @@ impl Operators {
         if statement.epoch < self.roots_from_epoch {
             return Err(ChainError::RootVoid);
         }
-        let quorum = usize::try_from(statement.epoch).ok().and_then(|epoch| self.quorums.get(epoch));
-        match quorum {
+        match self.quorum_of(statement.epoch) {
             None => Err(ChainError::EpochUnknown),
             Some(quorum) if root.is_signed_by(quorum) => Ok(()),
             Some(_) => Err(ChainError::Root),
         }
+    }
+
+    /// The quorum of an epoch, unless what it signed was voided.
+    pub fn quorum_of(&self, epoch: u32) -> Option<&Quorum> {
+        let quorum = usize::try_from(epoch).ok().and_then(|epoch| self.quorums.get(epoch));
+        quorum.filter(|_| epoch >= self.roots_from_epoch)
+    }
+
+    /// Where workers get their sealing keys.
+    pub fn sealing_provider(&self) -> SealingProvider {
+        self.sealing_provider
     }
 
     /// Whether the recorded root still counts; its signatures were checked when it was recorded.

@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod price_feed;
+pub mod sealing;
 pub mod wallet;
 pub mod worker;
 
@@ -48,6 +49,8 @@ aggregates! {
     Authority = "authority", authority::AuthorityCommand;
     /// `price-feed`.
     PriceFeed = "price-feed", price_feed::PriceFeedCommand;
+    /// `sealing`.
+    Sealing = "sealing", sealing::SealingCommand;
     /// `wallet`.
     Wallet = "wallet", wallet::WalletCommand;
     /// `worker`.

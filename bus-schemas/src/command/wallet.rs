@@ -22,6 +22,8 @@ commands! {
         ApproveTransfer = "approve-transfer",
         /// End a request that waits for approvals or a time lock, as an owner.
         CancelRequest = "cancel-request",
+        /// Seal the key anew with another sealing key.
+        ResealKey = "reseal-key",
         /// A worker reports what became of a job.
         RecordOutcome = "record-outcome",
         /// The chain relay reports a transaction in a block.
@@ -49,6 +51,15 @@ pub struct Create {
 pub struct SetPolicy {
     /// The change, signed by the quorum that the present policy names.
     pub change: Signed<PolicyChange>,
+}
+
+/// `reseal-key`: operators ask for it while a sealing key is rotated; the wallet's key and policy stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ResealKey {
+    /// The sealing key that shall seal it.
+    pub sealing_key_id: String,
 }
 
 /// `request-transfer`: every field of the transaction that is not derived from the command id (D9).

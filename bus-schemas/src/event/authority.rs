@@ -10,11 +10,14 @@ use crate::authority::{
 /// 1.1.0 adds the root's `epoch`.
 const ROOT_REGISTERED: &[Upcast] = &[Upcast { from: "1.0.0", change: None }];
 
+/// 2.0.0 has further sealing providers; a manifest of before is one of now.
+const GENESIS_RECORDED: &[Upcast] = &[Upcast { from: "1.0.0", change: Some(|payload| payload) }];
+
 events! {
     /// What happened to a tenant's authority.
     AuthorityEvent of "authority" {
         /// The log began; position 1, in the system tenant's authority.
-        GenesisRecorded = "genesis-recorded",
+        GenesisRecorded = "genesis-recorded" in "2.0.0" from GENESIS_RECORDED,
         /// The tenant has a root key.
         RootRegistered = "root-registered" in "1.1.0" from ROOT_REGISTERED,
         /// A key may issue commands.

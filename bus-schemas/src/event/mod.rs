@@ -5,6 +5,7 @@ pub mod authority;
 mod decode;
 pub mod price_feed;
 pub mod rejection;
+pub mod sealing;
 mod types;
 pub mod wallet;
 pub mod worker;
@@ -169,6 +170,7 @@ families! {
     Authority = authority::AuthorityEvent,
     PriceFeed = price_feed::PriceFeedEvent,
     Rejection = rejection::CommandRejected,
+    Sealing = sealing::SealingEvent,
     Wallet = wallet::WalletEvent,
     Worker = worker::WorkerEvent,
 }
@@ -185,6 +187,7 @@ pub fn schemas() -> Vec<crate::schema::DescribedEvent> {
         authority::AuthorityEvent::schemas(),
         price_feed::PriceFeedEvent::schemas(),
         vec![rejected],
+        sealing::SealingEvent::schemas(),
         wallet::WalletEvent::schemas(),
         worker::WorkerEvent::schemas(),
     ]

@@ -34,6 +34,12 @@ events! {
         PolicyChangeRefused = "policy-change-refused",
         /// An owner ended the change before its time lock did; the old policy stays.
         PolicyChangeCancelled = "policy-change-cancelled",
+        /// Operators asked for the key under another sealing key.
+        KeyResealRequested = "key-reseal-requested",
+        /// The key is sealed with the other sealing key.
+        KeyResealed = "key-resealed",
+        /// A worker would not; the key stays as it was sealed.
+        KeyResealRefused = "key-reseal-refused",
         /// A client asked for a transfer, and the policy allows it.
         TransferRequested = "transfer-requested" in "1.2.0" from TRANSFER_REQUESTED,
         /// An approver let it be signed.
@@ -180,6 +186,43 @@ pub struct PolicyChangeCancelled {
     pub cancellation: Signed<RequestCancellation>,
     /// The command that asked.
     pub request_id: Uuid,
+}
+
+/// `key-reseal-requested`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct KeyResealRequested {
+    /// The command.
+    pub request_id: Uuid,
+    /// Its hash, which the outcome must name.
+    pub request_sha256: Sha256,
+    /// The sealing key that shall seal it.
+    pub sealing_key_id: String,
+}
+
+/// `key-resealed`: the same key under the same policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct KeyResealed {
+    /// The command that asked.
+    pub request_id: Uuid,
+    /// The key, sealed anew.
+    pub sealed_key: SealedKey,
+    /// The worker's proof.
+    pub outcome: OutcomeProof,
+}
+
+/// `key-reseal-refused`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct KeyResealRefused {
+    /// The command that asked.
+    pub request_id: Uuid,
+    /// Why.
+    pub refusal: Refusal,
 }
 
 /// `transfer-requested`.

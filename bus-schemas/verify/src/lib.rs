@@ -5,5 +5,6 @@
 
 pub mod attestation;
 mod cbor;
+pub mod hpke;
 
 pub use cbor::Error as CborError;

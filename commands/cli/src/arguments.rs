@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    authority, command, completions, context, error, events, exit_codes, key, price, request, transaction,
-    verify, wallet, worker,
+    authority, command, completions, context, custodian, error, events, exit_codes, key, price, request,
+    transaction, verify, wallet, worker,
 };
 
 /// Wallets, prices and events of the Neo Service Layer.
@@ -79,6 +79,9 @@ pub(crate) enum Command {
     /// Who may issue commands.
     #[command(subcommand)]
     Authority(authority::Command),
+    /// Sealing keys that custodians can bring back.
+    #[command(subcommand)]
+    Custodian(custodian::Command),
     /// Accounts whose keys live in the enclave.
     #[command(subcommand)]
     Wallet(wallet::Command),

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use nsl_client::{
-    ConnectError, QueryError, SendError, attestation, authority, birth, events, operators, prepared, prices,
-    statement, wallet,
+    ConnectError, QueryError, SendError, attestation, authority, birth, custodian, events, operators,
+    prepared, prices, statement, wallet,
 };
 use nsl_schemas::errors::{self, Family};
 use nsl_schemas::nkey;
@@ -79,6 +79,8 @@ pub(crate) enum Error {
     Send(#[from] SendError),
     #[error(transparent)]
     Query(#[from] QueryError),
+    #[error(transparent)]
+    Custodian(#[from] custodian::Error),
     #[error(transparent)]
     Events(#[from] events::Error),
     #[error(transparent)]
@@ -157,6 +159,7 @@ impl Error {
             Self::Send(error) => code_of_send(error),
             Self::Query(error) | Self::Attestation(attestation::Error::Query(error)) => code_of_query(error),
             Self::Attestation(_) => errors::ATTESTATION_INVALID.code,
+            Self::Custodian(error) => code_of_custodian(error),
             Self::Events(error) => code_of_events(error),
             Self::Prices(_) => pages::ANSWER_INVALID.code,
             Self::Wallet(error) => code_of_wallet(error),
@@ -282,6 +285,19 @@ fn code_of_query(error: &QueryError) -> &str {
         QueryError::Answered { code, .. } => code,
         QueryError::Unavailable { .. } => errors::UNAVAILABLE.code,
         _ => pages::ANSWER_INVALID.code,
+    }
+}
+
+fn code_of_custodian(error: &custodian::Error) -> &str {
+    match error {
+        custodian::Error::Query(error) => code_of_query(error),
+        custodian::Error::Events(error) => code_of_events(error),
+        custodian::Error::NoCustodian { .. } | custodian::Error::Share => errors::SEALING_SHARE_INVALID.code,
+        custodian::Error::Record(_) => errors::SEALING_RECORD_INVALID.code,
+        custodian::Error::Attestation(_) | custodian::Error::OtherStatement => {
+            errors::ATTESTATION_INVALID.code
+        }
+        _ => errors::UNAVAILABLE.code,
     }
 }
 

@@ -190,7 +190,7 @@ impl<L: Log, O: Outbox, D: Delivery> Processor<L, O, D> {
 
     async fn finish(&self, taken: &Taken<D>, outcome: &str) {
         let aggregate = match taken.incoming.subject.aggregate.as_str() {
-            known @ ("authority" | "price-feed" | "wallet" | "worker") => known,
+            known @ ("authority" | "price-feed" | "sealing" | "wallet" | "worker") => known,
             _ => "unknown",
         };
         self.parts.metrics.commands.with_label_values(&[aggregate, outcome]).inc();

@@ -39,7 +39,7 @@ pub struct Cause<'a> {
 pub fn job(event: &WalletEvent, wallet: &Wallet, cause: Cause<'_>) -> Option<Job> {
     let task = match event {
         WalletEvent::CreationRequested(_) => EnclaveTask::CreateKey,
-        WalletEvent::PolicyChangeRequested(_) => {
+        WalletEvent::PolicyChangeRequested(_) | WalletEvent::KeyResealRequested(_) => {
             let (sealed_key, policy) = wallet.signing_state()?;
             EnclaveTask::ReplacePolicy { sealed_key: sealed_key.clone(), policy: policy.clone() }
         }
@@ -69,6 +69,8 @@ pub fn job(event: &WalletEvent, wallet: &Wallet, cause: Cause<'_>) -> Option<Job
         | WalletEvent::PolicyChangeCancelled(_)
         | WalletEvent::TransferApproved(_)
         | WalletEvent::TransferCancelled(_)
+        | WalletEvent::KeyResealed(_)
+        | WalletEvent::KeyResealRefused(_)
         | WalletEvent::TransferRefused(_)
         | WalletEvent::TransferConfirmed(_)
         | WalletEvent::TransferExpired(_)

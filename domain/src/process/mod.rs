@@ -8,6 +8,7 @@
 mod change_policy;
 mod create_wallet;
 pub mod job;
+mod reseal_key;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -35,6 +36,8 @@ pub enum State {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         not_before_ms: Option<UnixMs>,
     },
+    /// A worker seals the key with another sealing key.
+    ResealingKey,
     /// Approvers let the transfer be signed.
     AwaitingApprovals {
         /// From when it may be signed then: a time lock may hold it back.
@@ -65,7 +68,7 @@ impl State {
         let [create_key, replace_policy, sign_transfer] = ENCLAVE_KINDS;
         match self {
             Self::CreatingKey => Some(create_key),
-            Self::ReplacingPolicy { .. } => Some(replace_policy),
+            Self::ReplacingPolicy { .. } | Self::ResealingKey => Some(replace_policy),
             Self::Signing { .. } => Some(sign_transfer),
             Self::Submitting => Some(SUBMIT_KIND),
             Self::AwaitingApprovals { .. } | Self::Over => None,
@@ -79,7 +82,11 @@ impl State {
             Self::ReplacingPolicy { not_before_ms } | Self::Signing { not_before_ms, .. } => {
                 not_before_ms.map(|not_before_ms| not_before_ms.0.saturating_add(CLOCK_SKEW_MS_MAX))
             }
-            Self::CreatingKey | Self::AwaitingApprovals { .. } | Self::Submitting | Self::Over => None,
+            Self::CreatingKey
+            | Self::ResealingKey
+            | Self::AwaitingApprovals { .. }
+            | Self::Submitting
+            | Self::Over => None,
         }
     }
 
@@ -89,6 +96,7 @@ impl State {
         match self {
             Self::CreatingKey
             | Self::ReplacingPolicy { .. }
+            | Self::ResealingKey
             | Self::AwaitingApprovals { .. }
             | Self::Signing { .. } => true,
             Self::Submitting | Self::Over => false,
@@ -101,7 +109,11 @@ impl State {
             Self::AwaitingApprovals { sign_by_ms, .. } | Self::Signing { sign_by_ms, .. } => {
                 sign_by_ms.map(transfer::due_ms)
             }
-            Self::CreatingKey | Self::ReplacingPolicy { .. } | Self::Submitting | Self::Over => None,
+            Self::CreatingKey
+            | Self::ReplacingPolicy { .. }
+            | Self::ResealingKey
+            | Self::Submitting
+            | Self::Over => None,
         }
     }
 }
@@ -116,6 +128,9 @@ pub fn request_id(event: &WalletEvent) -> Uuid {
         WalletEvent::PolicyChanged(event) => event.request_id,
         WalletEvent::PolicyChangeRefused(event) => event.request_id,
         WalletEvent::PolicyChangeCancelled(event) => event.request_id,
+        WalletEvent::KeyResealRequested(event) => event.request_id,
+        WalletEvent::KeyResealed(event) => event.request_id,
+        WalletEvent::KeyResealRefused(event) => event.request_id,
         WalletEvent::TransferRequested(event) => event.request_id,
         WalletEvent::TransferApproved(event) => event.request_id,
         WalletEvent::TransferCancelled(event) => event.request_id,
@@ -142,6 +157,9 @@ pub fn react(before: Option<State>, event: &WalletEvent) -> Option<State> {
         | WalletEvent::PolicyChanged(_)
         | WalletEvent::PolicyChangeRefused(_)
         | WalletEvent::PolicyChangeCancelled(_) => change_policy::react(before, event),
+        WalletEvent::KeyResealRequested(_)
+        | WalletEvent::KeyResealed(_)
+        | WalletEvent::KeyResealRefused(_) => reseal_key::react(before, event),
         WalletEvent::TransferRequested(_)
         | WalletEvent::TransferApproved(_)
         | WalletEvent::TransferCancelled(_)
@@ -180,6 +198,7 @@ pub fn on_deadline(
         | State::Signing { sign_by_ms: None, .. }
         | State::CreatingKey
         | State::ReplacingPolicy { .. }
+        | State::ResealingKey
         | State::Submitting
         | State::Over => Ok(None),
     }

@@ -9,6 +9,7 @@ mod record_confirmation;
 mod record_expiry;
 mod record_outcome;
 mod request_transfer;
+mod reseal_key;
 mod set_policy;
 
 use std::sync::Arc;
@@ -69,6 +70,7 @@ pub struct OpenWallet {
     #[serde(with = "shared")]
     sealed_key: Arc<SealedKey>,
     policy_change: Option<PolicyChange>,
+    key_reseal: Option<KeyReseal>,
     /// By the ids of their requests.
     transfers: RedBlackTreeMapSync<Uuid, Transfer>,
 }
@@ -124,6 +126,14 @@ struct PolicyChange {
     policy: Arc<Policy>,
 }
 
+/// A key that is being sealed anew.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct KeyReseal {
+    request: Request,
+    #[serde(with = "shared")]
+    sealing_key_id: Arc<String>,
+}
+
 /// Shared values are written as what they hold; copies of a state share them.
 mod shared {
     use std::sync::Arc;
@@ -161,6 +171,7 @@ impl Wallet {
             WalletCommand::RequestTransfer(command) => self.open()?.request_transfer(order, command),
             WalletCommand::ApproveTransfer(command) => self.open()?.approve_transfer(order, command),
             WalletCommand::CancelRequest(command) => self.open()?.cancel_request(order, command),
+            WalletCommand::ResealKey(command) => self.open()?.reseal_key(order, command),
             WalletCommand::RecordOutcome(command) => self.record_outcome(order, command),
             WalletCommand::RecordConfirmation(command) => self.open()?.record_confirmation(command),
             WalletCommand::RecordExpiry(command) => self.open()?.record_expiry(command),
@@ -211,6 +222,7 @@ impl Wallet {
                         policy: Arc::clone(policy),
                         sealed_key: Arc::new(event.sealed_key),
                         policy_change: None,
+                        key_reseal: None,
                         transfers: RedBlackTreeMapSync::default(),
                     }));
                 }
@@ -250,6 +262,15 @@ impl OpenWallet {
             WalletEvent::PolicyChangeRefused(_) | WalletEvent::PolicyChangeCancelled(_) => {
                 self.policy_change = None;
             }
+            WalletEvent::KeyResealRequested(event) => {
+                let request = Request { id: event.request_id, sha256: event.request_sha256 };
+                self.key_reseal = Some(KeyReseal { request, sealing_key_id: Arc::new(event.sealing_key_id) });
+            }
+            WalletEvent::KeyResealed(event) => {
+                self.key_reseal = None;
+                self.sealed_key = Arc::new(event.sealed_key);
+            }
+            WalletEvent::KeyResealRefused(_) => self.key_reseal = None,
             WalletEvent::TransferRequested(event) => {
                 let request = Request { id: event.request_id, sha256: event.request_sha256 };
                 let (transfer, tx_hash) = (Arc::new(event.transfer), Arc::new(event.tx_hash));

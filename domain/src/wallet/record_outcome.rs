@@ -39,12 +39,12 @@ fn unexpected() -> Rejection {
     Rejection::new(errors::OUTCOME_UNEXPECTED, "no such job is open")
 }
 
-fn wrong_kind() -> Rejection {
+pub(super) fn wrong_kind() -> Rejection {
     Rejection::new(errors::OUTCOME_INVALID, "the result is not of the job's kind")
 }
 
 /// Whether the key is sealed as the version that must follow; none follows the last that a number can hold.
-fn check_version(sealed_key: &SealedKey, expected: Option<u32>) -> Result<(), Rejection> {
+pub(super) fn check_version(sealed_key: &SealedKey, expected: Option<u32>) -> Result<(), Rejection> {
     if Some(sealed_key.version) == expected {
         Ok(())
     } else {
@@ -119,6 +119,9 @@ impl OpenWallet {
         };
         if let Some(change) = self.policy_change.as_ref().filter(is_answered) {
             return self.policy_replaced(outcome, &change.request, &change.policy);
+        }
+        if let Some(reseal) = self.key_reseal.as_ref().filter(|reseal| outcome.answers(&reseal.request)) {
+            return self.key_resealed(outcome, reseal);
         }
         // The job's id follows from the request's, so at most one open transfer is answered.
         let answered = self.transfers.values().find_map(|transfer| match transfer {

@@ -1,11 +1,10 @@
 //! `register`: judge the attestation document and remember the key that it carries.
 
-use nsl_schemas::authority::{Build, Operators};
 use nsl_schemas::bytes::Pcr;
 use nsl_schemas::command::worker::{Register, WorkerCommand};
 use nsl_schemas::errors;
 use nsl_schemas::event::worker::{WorkerEvent, WorkerRegistered};
-use nsl_verify::attestation::{self, Expectation, VerifyTime};
+use nsl_verify::attestation::{self, VerifyTime};
 
 use super::{Worker, worker_id};
 use crate::decision::{Facts, Order, Rejection};
@@ -29,7 +28,7 @@ impl Worker {
         }
         let document = match attestation::verify(
             &command.attestation.0,
-            &expectation(operators),
+            &order.facts.expectation(),
             &genesis.trust_root,
             VerifyTime::At(order.now_ms),
         ) {
@@ -50,9 +49,4 @@ impl Worker {
             .into(),
         ])
     }
-}
-
-/// What manifest and operators demand of a worker.
-fn expectation(operators: &Operators) -> Expectation {
-    Expectation::of_manifest(operators.builds().iter().map(Build::measurements), operators.genesis_sha256().0)
 }

@@ -44,6 +44,8 @@ enum Error {
     Failed { code: String, message: String },
     #[error("worker obeys the genesis manifest {found}, not {expected}")]
     OtherGenesis { expected: Sha256, found: Sha256 },
+    #[error("worker has no sealing key yet; another worker gives it one, or its custodians do")]
+    NoSealingKey,
     #[error("no randomness for a challenge")]
     Randomness,
     #[error("attestation document of the worker is not accepted")]
@@ -159,6 +161,11 @@ impl Gatekeeper {
         self.refresh().await;
         let operators = self.followed.operators();
         let description = self.describe(newcomer, &operators).await?;
+        // Before it has a key: others give it one only if they and it know of the same builds.
+        let told = self.followed.show(newcomer, 0, Instant::now() + self.timeout).await?;
+        if description.sealing_keys.is_empty() {
+            return Err(Error::NoSealingKey);
+        }
         let Proof { key, attestation, pcr0 } = self.challenge(newcomer, &operators).await?;
         if operators.is_revoked(&key) {
             return Err(Error::Revoked);
@@ -166,9 +173,8 @@ impl Gatekeeper {
         if self.admitted(endpoint).is_none_or(|admitted| admitted.key != key) {
             registration::register(&self.client, key, attestation).await?;
         }
-        let Description { version, module_id, genesis_sha256: _, sealing_key_id } = description;
-        let told = self.followed.show(newcomer, 0, Instant::now() + self.timeout).await?;
-        tracing::info!(%endpoint, %key, version, module_id, sealing_key_id, "worker admitted");
+        let Description { version, module_id, genesis_sha256: _, sealing_keys: _ } = description;
+        tracing::info!(%endpoint, %key, version, module_id, "worker admitted");
         self.all_admitted().insert(endpoint.clone(), Admitted { key, pcr0, version });
         Ok(told)
     }

@@ -107,9 +107,10 @@ impl Desk {
         match Response::from_bytes(&answer).map_err(Error::Answer)? {
             Response::Outcome { outcome } => Ok(*outcome),
             Response::Error { code, message } => Err(Error::Failed { code, message }),
-            Response::Description { .. } | Response::Registration { .. } | Response::Following { .. } => {
-                Err(Error::Unexpected)
-            }
+            Response::Description { .. }
+            | Response::Registration { .. }
+            | Response::Following { .. }
+            | Response::Sealing { .. } => Err(Error::Unexpected),
         }
     }
 }

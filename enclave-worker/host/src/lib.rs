@@ -18,6 +18,7 @@ mod pings;
 mod questions;
 mod registration;
 mod report;
+mod sealing;
 pub mod service;
 
 pub use config::Config;

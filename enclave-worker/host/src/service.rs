@@ -26,6 +26,7 @@ use crate::launcher::{Board, Launcher, Orders, Reload};
 use crate::metrics::Metrics;
 use crate::pings::{Pings, why_not_connected};
 use crate::questions::Questions;
+use crate::sealing;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 /// Between two looks at the workers' health for the metric: fresher than any scrape.
@@ -79,6 +80,7 @@ pub async fn run(context: Context<Config>, reload: Reload) -> Result<(), Error> 
     let bus = bus?;
     keep_streams(&context, &bus);
     let (desk, gatekeeper) = open_desk(&context, &bus).await?;
+    tend_sealing_keys(&context, &bus)?;
     watch_health(&context, &bus, &desk.pool, &metrics);
     let stop = context.shutdown.token().clone();
     let serving = attestations::serve(bus.clone(), desk.pool.clone(), desk.call_timeout, stop);
@@ -160,6 +162,21 @@ async fn open_desk(context: &Context<Config>, bus: &Bus) -> Result<(Desk, Arc<Ga
     let pool = Pool::open(config.endpoints()?, options)?;
     let call_timeout = Duration::from_millis(config.jobs.call_timeout_ms.get());
     Ok((Desk { client, pool, call_timeout }, gatekeeper))
+}
+
+/// Carries what custodians and workers say to each other about sealing keys.
+fn tend_sealing_keys(context: &Context<Config>, bus: &Bus) -> Result<(), Error> {
+    let config = &context.config;
+    let timeout = Duration::from_millis(config.workers.admission_timeout_ms.get());
+    let relay = Arc::new(sealing::Relay::new(config.endpoints()?, timeout));
+    let (serving, bus, stop) = (Arc::clone(&relay), bus.clone(), context.shutdown.token().clone());
+    context.shutdown.spawn("sealing questions", async move { serving.serve(&bus, stop).await });
+    let stop = context.shutdown.token().clone();
+    context.shutdown.spawn("sealing keys", async move {
+        relay.spread(stop).await;
+        Ok::<(), Infallible>(())
+    });
+    Ok(())
 }
 
 /// Starts the lanes of a kind; false when the service stops before its consumer is there.

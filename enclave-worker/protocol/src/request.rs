@@ -4,6 +4,7 @@ use nsl_schemas::authority::{OperatorStatement, Signed};
 use nsl_schemas::bytes::Base64;
 use nsl_schemas::canonical;
 use nsl_schemas::job::EnclaveJob;
+use nsl_schemas::sealing::SealingRequest;
 use serde::{Deserialize, Serialize};
 
 /// A request.
@@ -26,6 +27,11 @@ pub enum Request {
     Perform {
         /// The job.
         job: Box<EnclaveJob>,
+    },
+    /// Something about sealing keys.
+    Sealing {
+        /// What.
+        about: Box<SealingRequest>,
     },
 }
 

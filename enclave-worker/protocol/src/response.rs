@@ -4,6 +4,7 @@ use nsl_schemas::bytes::{Base64, Sha256};
 use nsl_schemas::canonical;
 use nsl_schemas::nkey::PublicKey;
 use nsl_schemas::outcome::SignedOutcome;
+use nsl_schemas::sealing::{SealingAnswer, SealingKeyName};
 use serde::{Deserialize, Serialize};
 
 /// An answer.
@@ -34,6 +35,11 @@ pub enum Response {
         /// What became of the job.
         outcome: Box<SignedOutcome>,
     },
+    /// To `sealing`.
+    Sealing {
+        /// The answer.
+        answer: Box<SealingAnswer>,
+    },
     /// Nothing was done.
     Error {
         /// A stable code, see `nsl_schemas::errors`.
@@ -53,8 +59,9 @@ pub struct Description {
     pub module_id: String,
     /// The manifest that it obeys.
     pub genesis_sha256: Sha256,
-    /// The sealing key that it opens keys with; workers of one pool share it.
-    pub sealing_key_id: String,
+    /// The sealing keys that it opens keys with, oldest first; workers of one pool share them. A worker without any
+    /// waits for its custodians.
+    pub sealing_keys: Vec<SealingKeyName>,
 }
 
 impl Response {
@@ -86,7 +93,7 @@ mod tests {
             version: "1".into(),
             module_id: "i-1".into(),
             genesis_sha256: Sha256([3; 32]),
-            sealing_key_id: "00".into(),
+            sealing_keys: vec![SealingKeyName { epoch: 1, key_id: "00".into() }],
         };
         for response in [
             Response::Description { description },

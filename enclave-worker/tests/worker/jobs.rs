@@ -1,5 +1,6 @@
 //! Jobs from key birth over transfers to another policy, and what is refused.
 
+use nsl_enclave_protocol::{Request, Response};
 use nsl_neo::{PublicKey, Signature};
 use nsl_policy::transaction;
 use nsl_schemas::command::wallet::RequestTransfer;
@@ -8,7 +9,7 @@ use nsl_schemas::outcome::{JobResult, SealedKey, post_state_sha256};
 use nsl_schemas::policy::Policy;
 use nsl_verify::attestation::{self, VerifyTime};
 
-use crate::site::{Site, born, change, perform, policy, refusal, transfer};
+use crate::site::{Site, ask, born, change, perform, policy, refusal, transfer};
 
 const STATE_INVALID: &str = "worker_state_invalid";
 const POLICY_DENIED: &str = "worker_policy_denied";
@@ -104,22 +105,35 @@ async fn a_key_serves_only_its_wallet_policy_and_version() {
     let (sealed_key, _) = born(&site, &worker, "main").await;
     let generous = Policy { fee_max_datoshi: Datoshi(u64::MAX), ..policy() };
     let later = SealedKey { version: 2, ..sealed_key.clone() };
-    let foreign = SealedKey { sealing_key_id: "0123456789abcdef".into(), ..sealed_key.clone() };
     let mut altered = sealed_key.clone();
     altered.ciphertext.0[0] ^= 1;
     let jobs = [
         site.transfer("other", &transfer(), sealed_key.clone(), policy()),
         site.transfer("main", &transfer(), sealed_key.clone(), generous),
         site.transfer("main", &transfer(), later, policy()),
-        site.transfer("main", &transfer(), foreign, policy()),
         site.transfer("main", &transfer(), altered, policy()),
     ];
     for job in jobs {
         assert_eq!(refusal(&perform(&worker, job).await), STATE_INVALID);
     }
+}
+
+#[tokio::test]
+async fn a_job_whose_key_another_sealing_key_sealed_is_left_to_a_worker_that_has_it() {
+    let site = Site::new();
+    let worker = site.worker().await;
+    let (sealed_key, _) = born(&site, &worker, "main").await;
+    let foreign = SealedKey { sealing_key_id: "0123456789abcdef".into(), ..sealed_key.clone() };
     let other_site = Site::new();
-    let job = other_site.transfer("main", &transfer(), sealed_key, policy());
-    assert_eq!(refusal(&perform(&other_site.worker().await, job).await), STATE_INVALID);
+    for (worker, job) in [
+        (&worker, site.transfer("main", &transfer(), foreign, policy())),
+        (&other_site.worker().await, other_site.transfer("main", &transfer(), sealed_key, policy())),
+    ] {
+        let Response::Error { code, .. } = ask(worker, &Request::Perform { job: Box::new(job) }).await else {
+            panic!("answered")
+        };
+        assert_eq!(code, "sealing_key_missing");
+    }
 }
 
 #[tokio::test]

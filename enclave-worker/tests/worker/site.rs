@@ -3,14 +3,16 @@
 use nsl_enclave_protocol::{Request, Response};
 use nsl_enclave_worker::nsm::software::{DevelopmentRoot, SoftwareNsm};
 use nsl_enclave_worker::seal::SealingKey;
+use nsl_enclave_worker::sealing::Keyring;
 use nsl_enclave_worker::{Genesis, Worker};
 use nsl_neo::native;
 use nsl_schemas::authority::{
-    Build, GenesisManifest, GrantChain, IssuerGrant, Quorum, Scope, SealingProvider, Signed, TenantRoot,
+    Build, GenesisManifest, GrantChain, IssuerGrant, Quorum, SERVICE_VERBS, Scope, SealingProvider, Signed,
+    TenantRoot,
 };
 use nsl_schemas::bytes::{Pcr, Sha256};
 use nsl_schemas::canonical;
-use nsl_schemas::command::wallet::{Create, RequestTransfer, SetPolicy};
+use nsl_schemas::command::wallet::{Create, RequestTransfer, ResealKey, SetPolicy};
 use nsl_schemas::envelope::SignedCommand;
 use nsl_schemas::ids;
 use nsl_schemas::job::{EnclaveJob, EnclaveTask};
@@ -41,6 +43,10 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new() -> Self {
+        Self::sealing_by(SealingProvider::Development)
+    }
+
+    pub(crate) fn sealing_by(sealing_provider: SealingProvider) -> Self {
         let root = DevelopmentRoot::generate(NOW_MS).unwrap();
         let [pcr0, pcr1, pcr2] = MEASUREMENTS.map(Pcr);
         let manifest = GenesisManifest {
@@ -48,7 +54,7 @@ impl Site {
             quorum: Quorum { threshold: 1, keys: vec![key(1).public()] },
             attestation_root_sha256: Sha256(root.sha256()),
             builds: vec![Build { name: "test".into(), pcr0, pcr1, pcr2 }],
-            sealing_provider: SealingProvider::Development,
+            sealing_provider,
             created_at_ms: NOW_MS,
         };
         let trust = TrustRoot::from_sha256(root.sha256()).unwrap();
@@ -70,21 +76,30 @@ impl Site {
 
     /// One more worker process of the site.
     pub(crate) async fn worker(&self) -> Worker {
-        self.worker_of_build(MEASUREMENTS).await
+        self.worker_with(self.sealing_key()).await
     }
 
     /// A worker process that measures as another build.
     pub(crate) async fn worker_of_build(&self, measurements: [[u8; 48]; 3]) -> Worker {
+        self.start(measurements, self.sealing_key()).await
+    }
+
+    /// One that begins with these sealing keys.
+    pub(crate) async fn worker_with(&self, keyring: impl Into<Keyring>) -> Worker {
+        self.start(MEASUREMENTS, keyring).await
+    }
+
+    async fn start(&self, measurements: [[u8; 48]; 3], keyring: impl Into<Keyring>) -> Worker {
         let genesis = Genesis::obey(self.genesis.clone()).unwrap();
-        Worker::start(genesis, Box::new(self.nsm(measurements)), self.sealing_key()).await.unwrap()
+        Worker::start(genesis, Box::new(self.nsm(measurements)), keyring).await.unwrap()
     }
 
     pub(crate) fn expectation(&self) -> Expectation {
         Expectation::of_manifest([MEASUREMENTS], self.genesis_sha256().0)
     }
 
-    fn chain(&self) -> GrantChain {
-        let (genesis_sha256, tenant) = (self.genesis_sha256(), tenant());
+    fn chain(&self, tenant: Tenant) -> GrantChain {
+        let genesis_sha256 = self.genesis_sha256();
         let root = TenantRoot {
             genesis_sha256,
             tenant: tenant.clone(),
@@ -121,11 +136,13 @@ impl Site {
         payload: String,
         task: EnclaveTask,
     ) -> EnclaveJob {
+        // Only grants of the service's own tenant allow its verbs.
+        let granting = if SERVICE_VERBS.contains(&verb) { Tenant::system() } else { tenant() };
         let subject = CommandSubject::parse(&format!("nsl.v1.cmd.acme.wallet.{wallet}.{verb}")).unwrap();
         let command_id = Uuid::from_u128(7);
         let command = SignedCommand::sign(&key(3), &subject, command_id, issued_at_ms, NOW_MS + 1, payload);
         let job_id = ids::job_id(ids::event_id(command_id, 0));
-        EnclaveJob { job_id, command, authority: self.chain(), task }
+        EnclaveJob { job_id, command, authority: self.chain(granting), task }
     }
 
     pub(crate) fn create(&self, wallet: &str, policy: Policy) -> EnclaveJob {
@@ -142,6 +159,11 @@ impl Site {
     ) -> EnclaveJob {
         let task = EnclaveTask::SignTransfer { approvals: vec![], sealed_key, policy };
         self.job(wallet, "request-transfer", canonical::to_string(transfer), task)
+    }
+
+    pub(crate) fn reseal(&self, key_id: &str, sealed_key: SealedKey, policy: Policy) -> EnclaveJob {
+        let payload = canonical::to_string(&ResealKey { sealing_key_id: key_id.into() });
+        self.job("main", "reseal-key", payload, EnclaveTask::ReplacePolicy { sealed_key, policy })
     }
 
     pub(crate) fn replace(

@@ -43,7 +43,8 @@ async fn two_workers_of_a_site_have_keys_of_their_own_and_one_sealing_key() {
     let (one, two) = (site.worker().await, site.worker().await);
     let nonce = || Request::Register { nonce: Base64(vec![1]) };
     assert_ne!(ask(&one, &nonce()).await, ask(&two, &nonce()).await);
-    assert_eq!(one.describe().sealing_key_id, two.describe().sealing_key_id);
+    assert_eq!(one.describe().sealing_keys, two.describe().sealing_keys);
+    assert_eq!(one.describe().sealing_keys.len(), 1);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use nsl_local_services::{
     NatsEndpoint, Part, PostgresEndpoint, PrivateFileError, Site, Tools, ToolsError, read_bounded,
     write_private,
 };
+use nsl_schemas::authority::SealingProvider;
 use toml::{Table, Value};
 
 use crate::bench_peers;
@@ -185,7 +186,7 @@ fn start(binaries: &Binaries, progress: &Progress) -> Result<(Site, Files), Erro
     site.start(Part::Nats)?;
     let worker = binaries.path("nsl-enclave-worker");
     let now_ms = nsl_client::prepared::unix_now_ms();
-    let files = ceremony::prepare(&site, &worker, Measured::Worker, now_ms)?;
+    let files = ceremony::prepare(&site, &worker, Measured::Worker, SealingProvider::Development, now_ms)?;
     let workers = services::local_workers(site.directory());
     services::start(&mut site, binaries, &files, &workers, |service| service.name == COMMANDS)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;

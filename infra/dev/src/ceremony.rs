@@ -26,11 +26,12 @@ pub(crate) const DEMO_TENANT: &str = "demo";
 /// Grants of a local site outlive any use of it: 2100-01-01.
 const GRANTS_EXPIRE_AT_MS: u64 = 4_102_444_800_000;
 
-/// The services that issue commands, with what the system tenant lets them.
-pub(crate) const SERVICE_GRANTS: [(&str, &[&str]); 4] = [
+/// The services and operators that issue commands, with what the system tenant lets them.
+pub(crate) const SERVICE_GRANTS: [(&str, &[&str]); 5] = [
     ("enclave-host", &["worker/*/register", "wallet/*/record-outcome"]),
     ("chain-relay", &["wallet/*/record-confirmation", "wallet/*/record-expiry"]),
     ("reactor", &["wallet/*/expire-request"]),
+    (OPERATOR, &["wallet/*/reseal-key"]),
     ("price-sources", &["price-feed/*/register", "price-feed/*/record-round"]),
 ];
 
@@ -99,7 +100,13 @@ pub(crate) enum Measured {
 }
 
 /// Makes the genesis, or finds it. `worker` is the built worker; a local site keeps the one it began with.
-pub(crate) fn prepare(site: &Site, worker: &Path, measured: Measured, now_ms: u64) -> Result<Files, Error> {
+pub(crate) fn prepare(
+    site: &Site,
+    worker: &Path,
+    measured: Measured,
+    sealing_provider: SealingProvider,
+    now_ms: u64,
+) -> Result<Files, Error> {
     let directory = site.directory();
     let files = Files::of(directory);
     for name in SERVICE_GRANTS.map(|(name, _)| name) {
@@ -129,7 +136,7 @@ pub(crate) fn prepare(site: &Site, worker: &Path, measured: Measured, now_ms: u6
         quorum: Quorum { threshold: 1, keys: vec![quorum.public()] },
         attestation_root_sha256: root_sha256,
         builds: vec![build],
-        sealing_provider: SealingProvider::Development,
+        sealing_provider,
         created_at_ms: now_ms,
     };
     let signed = Signed::sign(manifest, &[&quorum]);

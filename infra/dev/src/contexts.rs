@@ -36,8 +36,7 @@ pub(crate) fn write(site: &SiteDirectory, nats: &NatsEndpoint, files: &Files) ->
         "tenant": SYSTEM,
         "user": OPERATOR,
         "password_file": password_file(site, nats, OPERATOR)?,
-        // Statements prove themselves; any key may deliver them.
-        "issuer_file": developer,
+        "issuer_file": keys::seed_file(site, OPERATOR),
         "genesis_file": files.genesis,
     });
     let demo = tenant_context(site, nats, files, DEMO_TENANT, &developer)?;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use nsl_local_services::{PrivateFileError, SiteDirectory, make_directory, read_bounded, write_private};
 use nsl_schemas::nkey::{self, SigningKey};
 use nsl_schemas::token::Tenant;
+use nsl_verify::hpke;
+use zeroize::Zeroizing;
 
 use crate::ceremony::DEMO_TENANT;
 
@@ -35,6 +37,8 @@ pub(crate) enum Error {
         #[source]
         source: nkey::Error,
     },
+    #[error("{} is no custodian's key; `cargo dev reset` begins anew", path.display())]
+    Custodian { path: PathBuf },
     #[error("the machine has no randomness to give")]
     Random,
 }
@@ -59,6 +63,20 @@ pub(crate) fn obtain(site: &SiteDirectory, name: &str) -> Result<SigningKey, Err
     let seed = random()?;
     write_private(&path, SigningKey::seed_text(&seed).as_bytes())?;
     Ok(SigningKey::from_seed(&seed))
+}
+
+/// The key of a custodian, made when it is asked for first, in a file as `nsl custodian keygen` makes it.
+pub(crate) fn obtain_custodian(site: &SiteDirectory, name: &str) -> Result<hpke::PrivateKey, Error> {
+    let path = folder(site).join(format!("{name}.key"));
+    if let Some(text) = read_bounded(&path)? {
+        let mut secret = Zeroizing::new([0; hpke::KEY_BYTES]);
+        let decoded = hex::decode_to_slice(text.trim(), secret.as_mut_slice());
+        let key = decoded.ok().and_then(|()| hpke::PrivateKey::from_secret(secret).ok());
+        return key.ok_or(Error::Custodian { path });
+    }
+    let secret = random()?;
+    write_private(&path, hex::encode(secret).as_bytes())?;
+    hpke::PrivateKey::from_secret(Zeroizing::new(secret)).map_err(|_| Error::Custodian { path })
 }
 
 /// A file of 32 random bytes, made when it is asked for first.

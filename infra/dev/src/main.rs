@@ -7,6 +7,7 @@ mod binaries;
 mod ceremony;
 mod check_deps;
 mod contexts;
+mod custodians;
 mod demo;
 mod doctor;
 mod down;

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use nsl_local_services::{
     Hooks, Identity, NETWORK_MAGIC, NatsEndpoint, Part, PrivateFileError, Site, Tools, ToolsError,
 };
+use nsl_schemas::authority::SealingProvider;
 
 use crate::binaries::{self, Binaries};
 use crate::ceremony::{self, DEMO_TENANT, Measured};
 use crate::contexts;
+use crate::custodians;
 use crate::interrupt;
 use crate::layout::Layout;
 use crate::outcome::Outcome;
@@ -39,6 +41,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Ceremony(#[from] ceremony::Error),
     #[error(transparent)]
+    Custodians(#[from] custodians::Error),
+    #[error(transparent)]
     Contexts(#[from] contexts::Error),
     #[error("cannot start the asynchronous runtime")]
     Runtime(#[source] std::io::Error),
@@ -51,7 +55,7 @@ pub(crate) fn run_foreground(layout: &Layout, scope: &Scope) -> Result<Outcome, 
     // Before the progress line, which cargo's own would disturb.
     let binaries = build(layout, scope)?;
     let progress = Progress::start();
-    let result = own(layout, binaries, &progress.hooks(), |lines| {
+    let result = own(layout, scope, binaries, &progress.hooks(), |lines| {
         progress.finish();
         println!("{}\nCtrl-C stops everything.", crate::up::summary(lines));
     });
@@ -72,7 +76,7 @@ pub(crate) fn run_detached(layout: &Layout, scope: &Scope) -> Result<Outcome, Er
             let _ = phases.write(State::Starting { phase: phase.to_owned() });
         }),
     };
-    own(layout, build(layout, scope)?, &hooks, |_| {})
+    own(layout, scope, build(layout, scope)?, &hooks, |_| {})
 }
 
 /// Builds our services, unless only the parts are wanted.
@@ -91,10 +95,11 @@ pub(crate) fn run_for(
     let record = RecordFile::create(layout)?;
     let mut site = Site::open_with(layout.site().path(), Tools::from_environment()?, progress.hooks())?;
     record.write(State::Starting { phase: "starting".into() })?;
-    let result = start(binaries, &mut site).map_err(anyhow::Error::from).and_then(|lines| {
-        progress.finish();
-        work(&lines)
-    });
+    let result =
+        start(binaries, scope.sealing_provider(), &mut site).map_err(anyhow::Error::from).and_then(|lines| {
+            progress.finish();
+            work(&lines)
+        });
     let stopped = site.stop();
     record.remove();
     let outcome = result?;
@@ -104,6 +109,7 @@ pub(crate) fn run_for(
 
 fn own(
     layout: &Layout,
+    scope: &Scope,
     binaries: Option<Binaries>,
     hooks: &Hooks,
     ready: impl Fn(&[Line]),
@@ -111,7 +117,7 @@ fn own(
     let record = RecordFile::create(layout)?;
     let mut site = Site::open_with(layout.site().path(), Tools::from_environment()?, hooks.clone())?;
     record.write(State::Starting { phase: "starting".into() })?;
-    let result = start(binaries, &mut site).and_then(|lines| {
+    let result = start(binaries, scope.sealing_provider(), &mut site).and_then(|lines| {
         record.write(State::Ready { lines: lines.clone() })?;
         ready(&lines);
         watch(&mut site)
@@ -130,28 +136,41 @@ fn own(
     }
 }
 
-fn start(binaries: Option<Binaries>, site: &mut Site) -> Result<Vec<Line>, Error> {
+fn start(
+    binaries: Option<Binaries>,
+    sealing_provider: SealingProvider,
+    site: &mut Site,
+) -> Result<Vec<Line>, Error> {
     site.add_tenant(DEMO_TENANT)?;
     for part in Part::ALL {
         site.start(part)?;
     }
     let mut lines = part_lines(site);
     if let Some(binaries) = binaries {
-        start_services(site, &binaries, &mut lines)?;
+        start_services(site, &binaries, sealing_provider, &mut lines)?;
     }
     Ok(lines)
 }
 
 /// Genesis first, then what takes commands, then roots and grants, then everything that needs them.
-fn start_services(site: &mut Site, binaries: &Binaries, lines: &mut Vec<Line>) -> Result<(), Error> {
+fn start_services(
+    site: &mut Site,
+    binaries: &Binaries,
+    sealing_provider: SealingProvider,
+    lines: &mut Vec<Line>,
+) -> Result<(), Error> {
     let worker = binaries.path("nsl-enclave-worker");
     let now_ms = nsl_client::prepared::unix_now_ms();
-    let files = ceremony::prepare(site, &worker, Measured::Worker, now_ms)?;
+    let files = ceremony::prepare(site, &worker, Measured::Worker, sealing_provider, now_ms)?;
     let workers = services::local_workers(site.directory());
     services::start(site, binaries, &files, &workers, |service| service.name == services::COMMANDS)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
     runtime.block_on(ceremony::register(site))?;
+    // The host is ready when a worker has its sealing key, so that is given while the services start.
+    let (directory, nats) = (site.directory().clone(), site.endpoints().nats.clone());
+    let provisioning = runtime.spawn(custodians::provision(directory, nats.ok_or(ceremony::Error::NoBus)?));
     services::start(site, binaries, &files, &workers, |service| service.name != services::COMMANDS)?;
+    runtime.block_on(provisioning).map_err(|error| Error::Runtime(error.into()))??;
     for service in &SERVICES {
         lines.push(Line { label: service.name.into(), value: services::address(site, service)? });
     }

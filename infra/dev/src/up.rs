@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nsl_local_services::{PrivateFileError, make_directory};
+use nsl_schemas::authority::SealingProvider;
 
 use crate::interrupt;
 use crate::layout::Layout;
@@ -33,6 +34,17 @@ pub(crate) struct Scope {
     /// Start only Postgres, NATS and Neo: for services that you run yourself, in a debugger for instance
     #[arg(long)]
     pub(crate) parts_only: bool,
+    /// A new site seals keys by custodians, two of the three in its folder `keys`, and not by a key file; a later start does
+    /// as the site began
+    #[arg(long)]
+    pub(crate) custodians: bool,
+}
+
+impl Scope {
+    /// What a new site seals by.
+    pub(crate) fn sealing_provider(&self) -> SealingProvider {
+        if self.custodians { SealingProvider::CustodianQuorum } else { SealingProvider::Development }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +108,11 @@ fn spawn(layout: &Layout, scope: &Scope) -> Result<Child, Error> {
     options.create(true).append(true).mode(0o600);
     let log = options.open(layout.site().log("runner")).map_err(Error::Spawn)?;
     let mut command = Command::new(std::env::current_exe().map_err(Error::Spawn)?);
-    command.arg("supervise").args(scope.parts_only.then_some("--parts-only")).current_dir(layout.root());
+    command
+        .arg("supervise")
+        .args(scope.parts_only.then_some("--parts-only"))
+        .args(scope.custodians.then_some("--custodians"))
+        .current_dir(layout.root());
     command.stdin(Stdio::null()).stdout(log.try_clone().map_err(Error::Spawn)?).stderr(log);
     command.spawn().map_err(Error::Spawn)
 }

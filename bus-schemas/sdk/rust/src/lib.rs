@@ -4,6 +4,7 @@ pub mod attestation;
 pub mod authority;
 pub mod birth;
 mod client;
+pub mod custodian;
 pub mod events;
 mod held;
 pub mod issuer;

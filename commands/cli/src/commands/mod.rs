@@ -4,6 +4,7 @@ pub(crate) mod authority;
 pub(crate) mod command;
 pub(crate) mod completions;
 pub(crate) mod context;
+pub(crate) mod custodian;
 pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod exit_codes;
@@ -27,6 +28,7 @@ pub(crate) async fn run(command: Command, invocation: &Invocation) -> Result<Out
         Command::Context(command) => command.run(invocation),
         Command::Key(command) => command.run(),
         Command::Authority(command) => command.run(invocation).await,
+        Command::Custodian(command) => command.run(invocation).await,
         Command::Wallet(command) => command.run(invocation).await,
         Command::Request(command) => command.run(invocation).await,
         Command::Transaction(command) => command.run(invocation).await,

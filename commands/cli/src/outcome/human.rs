@@ -5,6 +5,7 @@ use nsl_schemas::canonical;
 use nsl_schemas::policy::Policy;
 use nsl_schemas::query::{Balance, Page, Price, SigningRequest, Transaction, Wallet};
 use nsl_schemas::result::{Answer, CommandResult};
+use nsl_schemas::sealing::SealingStatus;
 
 use super::{CheckedWallet, ExitCodeMeaning, NamedContext, Outcome, Recorded, TransferFacts, workers};
 use crate::assets::{PRICE_DECIMALS, show_amount, show_gas, show_units};
@@ -64,6 +65,28 @@ impl Outcome {
             Self::StatementRecorded { statement, command } => {
                 format!("{}\n{}", statement.human(), recorded(command))
             }
+            Self::CustodianKeyGenerated { public_key, key_file } => {
+                facts(&[("public key", public_key.to_string()), ("key file", key_file.display().to_string())])
+            }
+            Self::SealingKeyFounded { epoch, key_id, command } => {
+                format!("sealing key {key_id} of epoch {epoch} founded\n{}", recorded(command))
+            }
+            Self::ShareProvided { worker, status } => {
+                format!("share given to worker {worker}\n{}", sealing_keys(status))
+            }
+            Self::ResealRequested { sealing_key_id, asked: 0, pending: 0 } => {
+                format!("every wallet's key is sealed with {sealing_key_id}")
+            }
+            Self::ResealRequested { sealing_key_id, asked, pending } => format!(
+                "{asked} wallets asked, {pending} under way; run this again until every key is sealed with {sealing_key_id}"
+            ),
+            Self::SealingStatusShown { workers } => workers
+                .iter()
+                .map(|one| {
+                    format!("worker {} at {}\n{}", one.worker, one.endpoint, sealing_keys(&one.status))
+                })
+                .collect::<Vec<_>>()
+                .join("\n"),
             Self::WalletCreated(wallet) => {
                 format!("wallet {} created, its birth certificate holds\n{}", wallet.wallet, checked(wallet))
             }
@@ -109,6 +132,17 @@ impl Outcome {
             Self::Streamed => String::new(),
         }
     }
+}
+
+/// A worker's sealing keys, and those that it waits for.
+fn sealing_keys(status: &SealingStatus) -> String {
+    let has = status.keys.iter().map(|key| format!("has {} of epoch {}", key.key_id, key.epoch));
+    let waits = status.waiting.iter().map(|one| {
+        let (key, names) = (&one.key, one.shares.join(", "));
+        let (have, need) = (one.shares.len(), one.threshold);
+        format!("waits for {} of epoch {}: {have} of {need} shares ({names})", key.key_id, key.epoch)
+    });
+    has.chain(waits).map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
 pub(super) fn facts(rows: &[(&str, String)]) -> String {

@@ -9,11 +9,12 @@ mod workers;
 use std::path::PathBuf;
 
 use nsl_schemas::authority::{GenesisManifest, Signed};
-use nsl_schemas::bytes::Sha256;
+use nsl_schemas::bytes::{HpkeKey, Sha256};
 use nsl_schemas::nkey::PublicKey;
 use nsl_schemas::number::{Amount, Datoshi};
 use nsl_schemas::query::{Balance, HostStatus, Page, Price, SigningRequest, Transaction, Wallet};
 use nsl_schemas::result::{Answer, CommandResult};
+use nsl_schemas::sealing::{SealingStatus, SealingWorker};
 use nsl_schemas::token::AggregateId;
 use serde::Serialize;
 use uuid::Uuid;
@@ -70,6 +71,29 @@ pub(crate) enum Outcome {
     StatementRecorded {
         statement: StatementShown,
         command: Recorded,
+    },
+    CustodianKeyGenerated {
+        public_key: HpkeKey,
+        key_file: PathBuf,
+    },
+    SealingKeyFounded {
+        epoch: u32,
+        key_id: String,
+        command: Recorded,
+    },
+    ShareProvided {
+        worker: String,
+        status: SealingStatus,
+    },
+    ResealRequested {
+        sealing_key_id: String,
+        /// Wallets that were asked now.
+        asked: u64,
+        /// Wallets that were asked before and are not done.
+        pending: u64,
+    },
+    SealingStatusShown {
+        workers: Vec<SealingWorker>,
     },
     WalletCreated(CheckedWallet),
     WalletVerified(CheckedWallet),

@@ -3,7 +3,7 @@
 use crate::home::Home;
 
 /// Every noun with its verbs, as `--help` lists them.
-const VERBS: [(&str, &[&str]); 10] = [
+const VERBS: [(&str, &[&str]); 12] = [
     ("context", &["add", "list", "select", "show", "remove"]),
     ("key", &["generate"]),
     (
@@ -23,12 +23,14 @@ const VERBS: [(&str, &[&str]); 10] = [
             "submit",
         ],
     ),
+    ("custodian", &["keygen", "found", "provision", "reseal", "status"]),
     ("wallet", &["create", "list", "show", "set-policy", "transfer", "balances", "verify"]),
-    ("request", &["list", "show"]),
+    ("request", &["list", "show", "approve", "cancel"]),
     ("transaction", &["list"]),
     ("price", &["get", "list", "watch"]),
     ("events", &["tail", "replay"]),
     ("command", &["send", "result"]),
+    ("worker", &["list"]),
     ("verify", &["attestation"]),
 ];
 

@@ -8,4 +8,5 @@ mod outcomes_of_policy_changes;
 mod outcomes_of_transfers;
 mod relay_reports;
 mod requests;
+mod reseals;
 mod story;

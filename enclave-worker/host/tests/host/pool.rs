@@ -103,15 +103,16 @@ async fn all_workers_are_replaced_by_another_build_without_a_job_failing() {
     let (old, new) = (site.pcr0("build-1"), site.pcr0("build-2"));
     site.work_until("two workers serve", 20, |status| all_serve(status, 2, old)).await;
 
-    // A build that the site does not allow: it does not start, and what serves goes on.
+    // A build that the site does not allow: it is not admitted, and what serves goes on.
     site.replace_workers(Pool { build: "build-3", ..Pool::default() });
     site.work_until("the replacement is halted", 20, |status| {
         status.rollout == Rollout::Halted && all_serve(status, 2, old)
     })
     .await;
     assert_eq!(site.metric("nsl_enclave_rollout_halted"), 1);
+    assert_eq!(site.metric("nsl_enclave_worker_failures_total{reason=\"not_admitted\"}"), 1);
 
-    // The same build under a manifest of its own: it starts, and is not admitted.
+    // The same build under a manifest of its own: no more.
     let stranger =
         Pool { build: "build-3", genesis: "other.json", start_timeout_ms: 3_000, ..Pool::default() };
     site.replace_workers(stranger);
@@ -122,7 +123,7 @@ async fn all_workers_are_replaced_by_another_build_without_a_job_failing() {
         })
         .await;
     assert!(halted.error.unwrap().contains("obeys the genesis manifest"));
-    assert_eq!(site.metric("nsl_enclave_worker_failures_total{reason=\"not_admitted\"}"), 1);
+    assert_eq!(site.metric("nsl_enclave_worker_failures_total{reason=\"not_admitted\"}"), 2);
 
     // One that it allows.
     site.replace_workers(Pool { build: "build-2", ..Pool::default() });

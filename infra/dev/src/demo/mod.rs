@@ -42,7 +42,7 @@ pub(crate) fn run(layout: &Layout) -> anyhow::Result<Outcome> {
     if let Some(RunnerRecord { state: State::Ready { lines }, .. }) = running {
         return play(layout, &lines);
     }
-    let scope = up::Scope { parts_only: false };
+    let scope = up::Scope { parts_only: false, custodians: false };
     supervisor::run_for(layout, &scope, |lines| play(layout, lines))
 }
 

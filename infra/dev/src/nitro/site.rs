@@ -1,7 +1,7 @@
 //! The site around the enclave: as a local one, with one enclave in the place of the local workers.
 
 use nsl_local_services::{Part, Site};
-use nsl_schemas::authority::Build;
+use nsl_schemas::authority::{Build, SealingProvider};
 
 use super::enclave::Enclave;
 use crate::binaries::Binaries;
@@ -27,7 +27,8 @@ pub(super) fn start_parts(site: &mut Site, binaries: &Binaries, image: Build) ->
     }
     let worker = binaries.path("nsl-enclave-worker");
     let now_ms = nsl_client::prepared::unix_now_ms();
-    let files = ceremony::prepare(site, &worker, Measured::Image(image), now_ms)?;
+    let (measured, provider) = (Measured::Image(image), SealingProvider::Development);
+    let files = ceremony::prepare(site, &worker, measured, provider, now_ms)?;
     services::start(site, binaries, &files, &[], |service| service.name == COMMANDS)?;
     tokio::runtime::Runtime::new()?.block_on(ceremony::register(site))?;
     Ok(files)

@@ -71,7 +71,14 @@ pub(super) const USERS: [User; 7] = [
             "$JS.API.CONSUMER.MSG.NEXT.NSL_JOB.*",
             "$JS.ACK.NSL_JOB.>",
         ],
-        subscribe: &["nsl.v1.res.>", "nsl.v1.ref.>", "nsl.v1.qry.*.attestation", "nsl.v1.qry.system.workers"],
+        subscribe: &[
+            "nsl.v1.res.>",
+            "nsl.v1.ref.>",
+            "nsl.v1.qry.*.attestation",
+            "nsl.v1.qry.system.sealing",
+            "nsl.v1.qry.system.sealing-workers",
+            "nsl.v1.qry.system.workers",
+        ],
         answers: true,
     },
     User {
@@ -109,11 +116,17 @@ pub(super) const USERS: [User; 7] = [
         subscribe: &["nsl.v1.res.system.>", "nsl.v1.ref.system.>"],
         answers: false,
     },
-    // Delivers statements of authority, which prove themselves, and reads the whole log.
+    // Delivers statements of authority and records of sealing keys, which prove themselves, and reads the whole log.
     User {
         name: "operator",
         keeps: &[],
-        publish: &["nsl.v1.cmd.*.authority.*.*", "nsl.v1.qry.>", "$JS.API.DIRECT.GET.NSL_RES.>"],
+        publish: &[
+            "nsl.v1.cmd.*.authority.*.*",
+            "nsl.v1.cmd.system.sealing.root.record-key",
+            "nsl.v1.cmd.*.wallet.*.reseal-key",
+            "nsl.v1.qry.>",
+            "$JS.API.DIRECT.GET.NSL_RES.>",
+        ],
         subscribe: &["nsl.v1.res.>", "nsl.v1.ref.>", "nsl.v1.evt.>", "nsl.v1.price.>"],
         answers: false,
     },

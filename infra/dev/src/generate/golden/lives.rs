@@ -5,6 +5,7 @@ use nsl_schemas::authority::{
     Build, GenesisManifest, GrantRevocation, IssuerGrant, KeySignature, OperatorAct, OperatorStatement,
     Quorum, Scope, SealingProvider, Signed, TenantRoot,
 };
+use nsl_schemas::bytes::HpkeKey;
 use nsl_schemas::command::wallet::{RequestTransfer, VmState};
 use nsl_schemas::event::Event;
 use nsl_schemas::event::authority::{
@@ -13,16 +14,21 @@ use nsl_schemas::event::authority::{
 };
 use nsl_schemas::event::price_feed::{FeedRegistered, PriceFeedEvent, RoundRecorded};
 use nsl_schemas::event::rejection::CommandRejected;
+use nsl_schemas::event::sealing::{SealingEvent, SealingKeyFounded};
 use nsl_schemas::event::wallet::{
-    CreationRefused, CreationRequested, KeyCreated, OutcomeProof, PolicyChangeCancelled, PolicyChangeRefused,
-    PolicyChangeRequested, PolicyChanged, Refusal, TransferApproved, TransferCancelled, TransferConfirmed,
-    TransferExpired, TransferRefused, TransferRequestExpired, TransferRequested, TransferSigned, WalletEvent,
+    CreationRefused, CreationRequested, KeyCreated, KeyResealRefused, KeyResealRequested, KeyResealed,
+    OutcomeProof, PolicyChangeCancelled, PolicyChangeRefused, PolicyChangeRequested, PolicyChanged, Refusal,
+    TransferApproved, TransferCancelled, TransferConfirmed, TransferExpired, TransferRefused,
+    TransferRequestExpired, TransferRequested, TransferSigned, WalletEvent,
 };
 use nsl_schemas::event::worker::{WorkerEvent, WorkerRegistered};
 use nsl_schemas::number::{Amount, Datoshi, PriceE8, UnixMs};
 use nsl_schemas::outcome::{BirthCertificate, BirthStatement, OutcomeStatement, SealedKey};
 use nsl_schemas::policy::{ASSETS_MAX, AssetRule, Policy, RECIPIENTS_MAX};
 use nsl_schemas::price::{FeedRules, JudgedObservation, OBSERVATIONS_MAX, Observation, Verdict};
+use nsl_schemas::sealing::{
+    CUSTODIANS_MAX, Custodian, EncryptedShare, SealingOrder, SealingRecord, SealingStatement,
+};
 use nsl_schemas::token::{AggregateId, Tenant, Venue};
 
 use super::super::vectors::{GAS, NETWORK_MAGIC, RECIPIENT, authority, policy, transfer, transfers};
@@ -46,6 +52,7 @@ pub(super) fn all(extent: Extent) -> Vec<Event> {
     let mut events: Vec<Event> = authority(extent).map(Event::from).into();
     events.extend(price_feed(extent).map(Event::from));
     events.push(rejection(extent).into());
+    events.push(SealingEvent::from(SealingKeyFounded { record: sealing_record(extent) }).into());
     events.extend(wallet(extent).map(Event::from));
     events.push(WorkerEvent::from(worker(extent)).into());
     events
@@ -143,6 +150,25 @@ pub(super) fn signed<T>(extent: Extent, statement: T) -> Signed<T> {
     Signed { statement, signatures: extent.list(KEYS, signature) }
 }
 
+fn sealing_record(extent: Extent) -> SealingRecord {
+    let custodian = |_| Custodian { key: HpkeKey(extent.sha256("custodian").0), name: extent.text("ada") };
+    let order = SealingOrder {
+        custodians: extent.list(CUSTODIANS_MAX, custodian),
+        epoch: extent.u32(1),
+        genesis_sha256: extent.sha256("genesis"),
+        issued_at_ms: extent.time_ms(),
+        quorum_epoch: extent.u32(0),
+        threshold: extent.of(0, 2, u8::MAX),
+    };
+    let share = |_| EncryptedShare { commitment: extent.sha256("share"), message: extent.bytes(&[5; 81]) };
+    let statement = SealingStatement {
+        key_id: extent.text("0123456789abcdef"),
+        order: signed(extent, order),
+        shares: extent.list(CUSTODIANS_MAX, share),
+    };
+    SealingRecord { document: extent.bytes(b"a COSE_Sign1 document"), statement }
+}
+
 pub(super) fn quorum(extent: Extent) -> Quorum {
     let seed = |index| key(u8::try_from(index).unwrap_or(u8::MAX));
     Quorum { threshold: extent.of(0, 2, u8::MAX), keys: extent.list(KEYS, seed) }
@@ -198,7 +224,7 @@ fn worker(extent: Extent) -> WorkerRegistered {
 }
 
 /// A refused creation, then a wallet whose policy change and transfer are refused before others are not.
-fn wallet(extent: Extent) -> [WalletEvent; 15] {
+fn wallet(extent: Extent) -> [WalletEvent; 18] {
     let request_id = extent.uuid();
     let request_sha256 = extent.sha256("request");
     let tx_hash = || extent.text(&transfers::unsigned().hash().to_string());
@@ -219,6 +245,9 @@ fn wallet(extent: Extent) -> [WalletEvent; 15] {
         PolicyChangeCancelled { cancellation: held::cancellation(extent), request_id }.into(),
         PolicyChanged { request_id, policy: policy(), sealed_key: sealed_key(extent), outcome: outcome() }
             .into(),
+        KeyResealRefused { request_id, refusal: refusal() }.into(),
+        KeyResealRequested { request_id, request_sha256, sealing_key_id: extent.text("pool-2") }.into(),
+        KeyResealed { request_id, sealed_key: sealed_key(extent), outcome: outcome() }.into(),
         TransferRefused { request_id, refusal: refusal() }.into(),
         TransferRequestExpired {
             request_id,
