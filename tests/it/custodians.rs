@@ -127,7 +127,7 @@ async fn rotate(system: &System, client: &Client, wallet: &BornWallet) {
             ada,
             "--custodian",
             ben,
-            "--quorum-seed",
+            "--seed",
             quorum.to_str().unwrap(),
         ],
     );

@@ -26,9 +26,9 @@ pub(crate) struct Found {
     /// How many of the custodians bring the key back.
     #[arg(long, value_name = "COUNT")]
     threshold: u8,
-    /// The seed file of a key of the genesis quorum; repeat it until the quorum is met.
+    /// The seed file of an operator's key; repeat it until the quorum is met.
     #[arg(long, value_name = "FILE", required = true)]
-    quorum_seed: Vec<PathBuf>,
+    seed: Vec<PathBuf>,
     /// Which worker, as `status` shows it; by default any.
     #[arg(long, value_name = "MODULE")]
     worker: Option<String>,
@@ -45,7 +45,7 @@ impl Found {
         let session = invocation.connect().await?;
         let genesis = session.genesis()?.statement;
         let keys: Vec<SigningKey> =
-            self.quorum_seed.iter().map(|path| files::read_seed(path)).collect::<Result<_, _>>()?;
+            self.seed.iter().map(|path| files::read_seed(path)).collect::<Result<_, _>>()?;
         let keys: Vec<&SigningKey> = keys.iter().collect();
         let operators = session.client.operators(&genesis).await?;
         let order = SealingOrder {

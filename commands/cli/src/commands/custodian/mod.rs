@@ -18,7 +18,7 @@ use crate::session::{Invocation, Session};
 pub(crate) enum Command {
     /// Make a custodian's key pair; the private key goes to a file that only you can read.
     Keygen(keygen::Keygen),
-    /// Have a worker found a sealing key for its custodians, signed by the genesis quorum, and record it in the log.
+    /// Have a worker found a sealing key for its custodians, signed by the operators' quorum, and record it in the log.
     Found(found::Found),
     /// Give your share of a sealing key to a worker that proves to be of an allowed build.
     Provision(provision::Provision),
