@@ -77,7 +77,8 @@ async fn a_worker_that_cannot_start_is_tried_ever_later_and_others_go_on() {
     // Told how to start it, the host does so at once.
     let pcr0 = site.pcr0("build-1");
     site.replace_workers(Pool { size: 1, ..Pool::default() });
-    site.work_until("both serve", 20, |status| all_serve(status, 2, pcr0)).await;
+    site.work_until("both serve", 20, |status| status.rollout == Rollout::Done && all_serve(status, 2, pcr0))
+        .await;
     site.finish().await;
     assert_eq!(site.metric("nsl_enclave_pool_restart_pause_ms"), 0);
 }
