@@ -151,6 +151,10 @@ async fn acknowledgements_that_wait_for_no_standby_are_lost_with_the_primary_and
     let mut standby = Standby::of(&primary, |_| {}).await;
     let senders = Senders::start(&system, ROUND).await;
     senders.answered_after(Instant::now()).await;
+    // The killed primary comes up again by itself; the standby must not hear from it before it is promoted.
+    let database = sqlx::PgPool::connect(&standby.endpoint.url()).await.unwrap();
+    sqlx::raw_sql("ALTER SYSTEM SET primary_conninfo = ''").execute(&database).await.unwrap();
+    database.close().await;
     standby.site.kill9("postgres").unwrap();
     senders.answered_after(Instant::now()).await;
     let records = senders.stop().await;
