@@ -75,6 +75,21 @@ impl Statement for OperatorStatement {
     const TAG: &'static str = OPERATOR_ACT_TAG;
 }
 
+/// Declares the payloads of commands that do an act of the operators, or of events that record one.
+macro_rules! operator_acts {
+    ($act:literal in $($name:ident = $wire:literal),+ $(,)?) => {$(
+        #[doc = concat!("`", $wire, "`.")]
+        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        pub struct $name {
+            #[doc = $act]
+            pub act: $crate::authority::Signed<$crate::authority::OperatorStatement>,
+        }
+    )+};
+}
+pub(crate) use operator_acts;
+
 /// Why an act does not count. The order is the order of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ActError {
@@ -233,7 +248,7 @@ impl Operators {
         if statement.genesis_sha256 != self.genesis_sha256 {
             return Err(ChainError::OtherGenesis);
         }
-        if statement.epoch < self.roots_from_epoch {
+        if !self.keeps_root(statement) {
             return Err(ChainError::RootVoid);
         }
         match self.quorum_of(statement.epoch) {

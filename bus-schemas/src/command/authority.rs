@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::commands;
-use crate::authority::{GrantRevocation, IssuerGrant, OperatorStatement, Signed, TenantRoot};
+use crate::authority::{GrantRevocation, IssuerGrant, OperatorStatement, Signed, TenantRoot, operator_acts};
 
 /// The id of a tenant's only authority.
 pub const AUTHORITY_ID: &str = "root";
@@ -56,21 +56,8 @@ pub struct Revoke {
     pub revocation: Signed<GrantRevocation>,
 }
 
-/// Declares the payload of a command that does an act of the operators.
-macro_rules! operator_acts {
-    ($($name:ident = $verb:literal),+ $(,)?) => {$(
-        #[doc = concat!("`", $verb, "`.")]
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        pub struct $name {
-            /// An act of the verb's kind, signed by the operators' quorum.
-            pub act: Signed<OperatorStatement>,
-        }
-    )+};
-}
-
 operator_acts! {
+    "An act of the verb's kind, signed by the operators' quorum." in
     AllowBuild = "allow-build",
     RevokeBuild = "revoke-build",
     RevokeWorker = "revoke-worker",

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Upcast, events};
 use crate::authority::{
-    GenesisManifest, GrantRevocation, IssuerGrant, OperatorStatement, Signed, TenantRoot,
+    GenesisManifest, GrantRevocation, IssuerGrant, OperatorStatement, Signed, TenantRoot, operator_acts,
 };
 
 /// 1.1.0 adds the root's `epoch`.
@@ -71,21 +71,8 @@ pub struct IssuerRevoked {
     pub revocation: Signed<GrantRevocation>,
 }
 
-/// Declares the payload of an event that records an act of the operators.
-macro_rules! operator_acts {
-    ($($name:ident = $event:literal),+ $(,)?) => {$(
-        #[doc = concat!("`", $event, "`.")]
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        pub struct $name {
-            /// The act, signed by the operators' quorum of its epoch.
-            pub act: Signed<OperatorStatement>,
-        }
-    )+};
-}
-
 operator_acts! {
+    "The act, signed by the operators' quorum of its epoch." in
     BuildAllowed = "build-allowed",
     BuildRevoked = "build-revoked",
     WorkerRevoked = "worker-revoked",
