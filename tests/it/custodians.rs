@@ -16,7 +16,7 @@ use crate::wallets;
 const WORKERS: [&str; 2] = ["enclave-worker-1", "enclave-worker-2"];
 
 /// Asks for a transfer and returns when it is confirmed.
-async fn transfer(client: &Client, wallet: &BornWallet, name: &str) {
+pub(crate) async fn transfer(client: &Client, wallet: &BornWallet, name: &str) {
     let transfer = wallets::gas_transfer(wallets::stranger(name), 1);
     let quote = client.quote_transfer(client.tenant(), &wallet.public_key, &transfer).await.unwrap();
     let prepared = client.prepare_transfer(Uuid::now_v7(), &wallet.wallet, &transfer, &quote).unwrap();

@@ -32,6 +32,7 @@ mod operators;
 mod patience;
 mod permissions;
 mod processors;
+mod recovery;
 mod scale;
 mod secrets;
 mod senders;

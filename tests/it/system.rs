@@ -32,7 +32,11 @@ const NODE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one attempt of a command waits: shorter than usual, as crashes make many attempts necessary.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What a first start with custodians is given, and every later one.
+const CUSTODIANS: &[&str] = &["--custodians"];
+
 /// The programs that a test runs.
+#[derive(Clone)]
 struct Programs {
     dev: PathBuf,
     services: PathBuf,
@@ -75,7 +79,15 @@ pub(crate) struct System {
     bus: Option<String>,
     /// Another port of the database than the site's own, once the services were moved to it.
     database_port: Option<u16>,
-    _turn: MutexGuard<'static, ()>,
+    turn: Option<MutexGuard<'static, ()>>,
+}
+
+/// What there is in another place when a site is lost: its people's keys, the manifest, the worker's build. And the chain,
+/// which was never a part of it.
+pub(crate) struct Remains {
+    folder: TempDir,
+    programs: Programs,
+    turn: MutexGuard<'static, ()>,
 }
 
 impl System {
@@ -86,7 +98,7 @@ impl System {
 
     /// A fresh system whose workers' sealing key a quorum of custodians brings back.
     pub(crate) async fn start_with_custodians() -> Option<Self> {
-        Self::start_of("NSL_TEST_BINARIES_DIR", &["--custodians"]).await
+        Self::start_of("NSL_TEST_BINARIES_DIR", CUSTODIANS).await
     }
 
     /// A fresh system whose processes can be made to die at named steps.
@@ -98,25 +110,62 @@ impl System {
         let programs = Programs::from_environment(services)?;
         let turn = TURN.lock().await;
         let folder = tempfile::Builder::new().prefix("nsl-system-").tempdir().unwrap();
+        Some(Self::start_in(folder, programs, turn, options).await)
+    }
+
+    async fn start_in(
+        folder: TempDir,
+        programs: Programs,
+        turn: MutexGuard<'static, ()>,
+        options: &[&str],
+    ) -> Self {
         let directory = SiteDirectory::at(folder.path());
         // In the foreground: it stays in this terminal's group, so that a Ctrl-C ends it like everything else here.
         let output = std::fs::File::create(folder.path().join("runner.log")).unwrap();
         let mut runner = programs.dev(folder.path());
         runner.args(["up", "--foreground"]).args(options).stdout(output.try_clone().unwrap()).stderr(output);
         let runner = runner.spawn().unwrap();
-        let folder = Some(folder);
         let mut system = Self {
             runner,
-            folder,
+            folder: Some(folder),
             directory,
             programs,
             lines: BTreeMap::new(),
             bus: None,
             database_port: None,
-            _turn: turn,
+            turn: Some(turn),
         };
         system.lines = system.await_ready().await;
-        Some(system)
+        system
+    }
+
+    /// Ends every process at once and removes the database, the bus and all else that the site wrote.
+    pub(crate) fn lose(mut self) -> Remains {
+        let processes: Vec<Identity> =
+            self.processes().iter().filter_map(|name| self.identity(name)).collect();
+        let deadline = Instant::now() + PATIENCE;
+        // The chain is no part of the site and keeps its blocks, so its node alone ends in good order.
+        signal(self.runner.id(), Signal::SIGSTOP);
+        let node = self.identity("neo").unwrap();
+        signal(node.id, Signal::SIGTERM);
+        while !has_ended(node.id) {
+            assert!(Instant::now() < deadline, "the node does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // The kernel ends what the runner started with it.
+        self.runner.kill().unwrap();
+        self.runner.wait().unwrap();
+        while processes.iter().any(Identity::is_alive) {
+            assert!(Instant::now() < deadline, "processes outlive their runner: {processes:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let folder = tempfile::Builder::new().prefix("nsl-system-").tempdir().unwrap();
+        for kept in ["keys", "genesis.json", "bin", "neo"] {
+            std::fs::rename(self.path().join(kept), folder.path().join(kept)).unwrap();
+        }
+        let lost = self.folder.take().unwrap();
+        Site::remove(lost.path()).unwrap();
+        Remains { folder, programs: self.programs.clone(), turn: self.turn.take().unwrap() }
     }
 
     async fn await_ready(&mut self) -> BTreeMap<String, String> {
@@ -381,6 +430,13 @@ impl System {
         self::signal(identity.id, signal);
     }
 
+    /// Runs `nsl-event-log` on the database, as its owner.
+    pub(crate) fn event_log(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(self.programs.services.join("nsl-event-log"));
+        command.args(arguments).arg("--json").env("NSL_EVENT_LOG_DATABASE_URL", self.database_url());
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
     fn stop(&mut self) -> Vec<Identity> {
         let identities = self.processes().iter().filter_map(|name| self.identity(name)).collect();
         if self.runner.try_wait().unwrap().is_none() {
@@ -395,6 +451,20 @@ impl System {
             std::thread::sleep(Duration::from_millis(20));
         }
         identities
+    }
+}
+
+impl Remains {
+    /// A fresh site of what is left, whose database is filled by `restore` before any service starts. Custodians give
+    /// their shares to its first worker.
+    pub(crate) async fn rebuild(self, restore: impl AsyncFnOnce(&System)) -> System {
+        let mut parts = System::start_in(self.folder, self.programs, self.turn, &["--parts-only"]).await;
+        restore(&parts).await;
+        parts.stop();
+        let (folder, turn) = (parts.folder.take().unwrap(), parts.turn.take().unwrap());
+        let programs = parts.programs.clone();
+        drop(parts);
+        System::start_in(folder, programs, turn, CUSTODIANS).await
     }
 }
 
@@ -413,6 +483,12 @@ impl Drop for System {
         // The database may lie outside the site; whoever put it there removes it.
         Site::remove(folder.path()).unwrap();
     }
+}
+
+/// Whether a process is over, even if its parent has not asked for its end yet.
+fn has_ended(id: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, fields)| fields.starts_with('Z'))
 }
 
 pub(crate) fn signal(id: u32, signal: Signal) {

@@ -111,15 +111,25 @@ pub(crate) static CLI: Service = Service {
     kind: Kind::Service,
 };
 
+/// The operator's tool for the log; built with the services.
+pub(crate) static EVENT_LOG: Service = Service {
+    name: "event-log",
+    package: "nsl-event-log",
+    binary: "nsl-event-log",
+    features: &[],
+    needs: &[],
+    kind: Kind::Service,
+};
+
 /// Those that tests can make die at named steps.
 pub(crate) fn with_failpoints() -> impl Iterator<Item = &'static Service> + Clone {
     const NAMES: [&str; 4] = [COMMANDS, "projections", "enclave-host", "chain-relay"];
     SERVICES.iter().filter(|service| NAMES.contains(&service.name))
 }
 
-/// What a local site is built from: the services and the command line, but for this program itself.
+/// What a local site is built from: the services and the command lines, but for this program itself.
 pub(crate) fn built() -> impl Iterator<Item = &'static Service> + Clone {
-    SERVICES.iter().filter(|service| service.kind != Kind::Replayer).chain([&CLI])
+    SERVICES.iter().filter(|service| service.kind != Kind::Replayer).chain([&CLI, &EVENT_LOG])
 }
 
 const DEVELOPMENT: &[&str] = &["development"];

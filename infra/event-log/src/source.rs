@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use nsl_event_store::{EventPage, EventReader, ReadError, Replay, ReplayOptions};
 
-use crate::archive::{self, Archive, Summary};
+use crate::archive::{self, Archive, LogId, Summary};
 
 /// The file name's end of archives.
 pub const EXTENSION: &str = "nsla";
+/// The file name's beginning of the archive of a partition that is still open. Once the partition has an archive of its own,
+/// this one's events are all in there.
+pub const TAIL: &str = "tail-";
 
 /// Why the log cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,17 @@ pub enum Error {
         /// Where it begins.
         found: u64,
     },
+    /// Two archives of a folder are of different logs.
+    #[error("{} is of another log than {}", path.display(), first.display())]
+    Foreign {
+        /// The archive of another log.
+        path: PathBuf,
+        /// The one with the lowest position.
+        first: PathBuf,
+    },
+    /// The log has no event.
+    #[error("the log is empty")]
+    Empty,
     /// The database cannot be read.
     #[error(transparent)]
     Database(#[from] ReadError),
@@ -62,19 +76,25 @@ impl Error {
     pub fn is_alteration(&self) -> bool {
         match self {
             Self::Archive { source, .. } => !matches!(source, archive::Error::File { .. }),
-            Self::Gap { .. } => true,
+            Self::Gap { .. } | Self::Foreign { .. } => true,
             Self::Database(error) => {
                 matches!(
                     error,
                     ReadError::Altered { .. } | ReadError::Missing { .. } | ReadError::Corrupt { .. }
                 )
             }
-            Self::Folder { .. } => false,
+            Self::Folder { .. } | Self::Empty => false,
         }
     }
 }
 
-/// The archives of a folder in the order of their positions, which must continue each other.
+/// Names the log of a database.
+pub async fn log_id(reader: &EventReader) -> Result<LogId, Error> {
+    let first = reader.events_at(&[1]).await?;
+    first.first().map(|event| LogId(event.content_hash)).ok_or(Error::Empty)
+}
+
+/// The archives of a folder in the order of their positions: they must be of one log and continue each other.
 pub fn archives(folder: &Path) -> Result<Vec<(PathBuf, Archive)>, Error> {
     let failed = |source| Error::Folder { path: folder.to_owned(), source };
     let mut archives = Vec::new();
@@ -85,7 +105,20 @@ pub fn archives(folder: &Path) -> Result<Vec<(PathBuf, Archive)>, Error> {
             archives.push((path, archive));
         }
     }
-    archives.sort_by_key(|(_, archive)| archive.summary().first_position);
+    // The longer one first, so that an archive that took a tail's place stands before it.
+    archives.sort_by_key(|(path, archive): &(PathBuf, Archive)| {
+        let Summary { first_position, events, .. } = archive.summary();
+        (first_position, std::cmp::Reverse(events), is_tail(path))
+    });
+    archives.dedup_by(|(path, after), (_, before)| {
+        is_tail(path) && after.summary().first_position == before.summary().first_position
+    });
+    if let Some((first, archive)) = archives.first() {
+        let foreign = |(_, other): &&(PathBuf, Archive)| other.log() != archive.log();
+        if let Some((path, _)) = archives.iter().find(foreign) {
+            return Err(Error::Foreign { path: path.clone(), first: first.clone() });
+        }
+    }
     for pair in archives.windows(2) {
         let [(_, before), (path, after)] = pair else { continue };
         let (expected, found) = (before.summary().last_position + 1, after.summary().first_position);
@@ -94,6 +127,10 @@ pub fn archives(folder: &Path) -> Result<Vec<(PathBuf, Archive)>, Error> {
         }
     }
     Ok(archives)
+}
+
+fn is_tail(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TAIL))
 }
 
 /// Opens an archive; an error names the file.

@@ -7,10 +7,15 @@ use super::{
     END_MAGIC, Error, HEADER_BYTES, MAGIC, MAX_BLOCK_EVENTS, MAX_COMPRESSED_BYTES, TRAILER_BYTES, VERSION,
 };
 
-/// First position, events, commands, blocks.
-const HEAD_BYTES: usize = 8 + 8 + 8 + 4;
+/// The log, first position, events, commands, blocks.
+const HEAD_BYTES: usize = 32 + 8 + 8 + 8 + 4;
 /// Compressed bytes, events, hash.
 const ENTRY_BYTES: usize = 4 + 4 + 32;
+
+/// Names a log: the content hash of its first event, which covers the genesis manifest. Archives of two logs are told apart
+/// by it wherever they begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogId(pub [u8; 32]);
 
 /// What an archive holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -38,6 +43,7 @@ pub(super) struct Entry {
 /// The end of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Footer {
+    pub(super) log: LogId,
     pub(super) first_position: u64,
     pub(super) commands: u64,
     pub(super) entries: Vec<Entry>,
@@ -62,8 +68,8 @@ pub(super) fn digest(header: &[u8], footer: &[u8], length: [u8; 4]) -> [u8; 32] 
 }
 
 impl Footer {
-    pub(super) fn new(first_position: u64) -> Self {
-        Self { first_position, commands: 0, entries: Vec::new() }
+    pub(super) fn new(log: LogId, first_position: u64) -> Self {
+        Self { log, first_position, commands: 0, entries: Vec::new() }
     }
 
     /// Where the next block begins in the file.
@@ -91,6 +97,7 @@ impl Footer {
         let too_long = |what, found| Error::Limit { what, found, allowed: u32::MAX as usize };
         let number = |what, found: usize| u32::try_from(found).map_err(|_| too_long(what, found));
         let mut out = Vec::with_capacity(HEAD_BYTES + self.entries.len() * ENTRY_BYTES + TRAILER_BYTES);
+        out.extend_from_slice(&self.log.0);
         out.extend_from_slice(&self.first_position.to_be_bytes());
         out.extend_from_slice(&self.summary().events.to_be_bytes());
         out.extend_from_slice(&self.commands.to_be_bytes());
@@ -113,6 +120,7 @@ impl Footer {
         let malformed = |what| Error::NotAnArchive { what };
         let (head, mut rest) =
             bytes.split_at_checked(HEAD_BYTES).ok_or(malformed("its footer is too short"))?;
+        let (log, head) = head.split_first_chunk().ok_or(malformed("its footer is too short"))?;
         let (numbers, count) = head.split_at(24);
         let mut numbers = numbers.as_chunks::<8>().0.iter().map(|number| u64::from_be_bytes(*number));
         let mut next = || numbers.next().unwrap_or(0); // three of them, by the split above
@@ -121,7 +129,8 @@ impl Footer {
         if first_position == 0 || count.checked_mul(ENTRY_BYTES) != Some(rest.len()) {
             return Err(malformed("its footer does not have the blocks that it says"));
         }
-        let mut footer = Self { first_position, commands, entries: Vec::with_capacity(count) };
+        let mut footer =
+            Self { log: LogId(*log), first_position, commands, entries: Vec::with_capacity(count) };
         while let Some((entry, after)) = rest.split_first_chunk::<ENTRY_BYTES>() {
             let entry = footer.entry(entry).ok_or(malformed("a block is larger than any may be"))?;
             footer.entries.push(entry);

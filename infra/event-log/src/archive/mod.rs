@@ -6,7 +6,7 @@ mod footer;
 mod reader;
 mod writer;
 
-pub use footer::Summary;
+pub use footer::{LogId, Summary};
 pub use reader::{Archive, ReadAt};
 pub use writer::ArchiveWriter;
 
@@ -16,8 +16,8 @@ use nsl_event_store::{REPLAY_PAGE_BYTES, REPLAY_PAGE_EVENTS};
 const MAGIC: &[u8; 16] = b"nsl-log-archive\n";
 /// What a file ends with.
 const END_MAGIC: &[u8; 16] = b"nsl-archive-end\n";
-/// The version of the format.
-const VERSION: u32 = 1;
+/// The version of the format. Version 1, of before any release, did not name its log.
+const VERSION: u32 = 2;
 /// Magic and version.
 const HEADER_BYTES: usize = 20;
 /// The footer's length, the hash of header, footer and length, and the end magic.

@@ -12,7 +12,7 @@ use zstd::bulk::Decompressor;
 
 use super::footer::{Entry, Footer, digest};
 use super::{
-    END_MAGIC, Error, HEADER_BYTES, MAGIC, MAX_BLOCK_BYTES, MAX_FOOTER_BYTES, Summary, TRAILER_BYTES,
+    END_MAGIC, Error, HEADER_BYTES, LogId, MAGIC, MAX_BLOCK_BYTES, MAX_FOOTER_BYTES, Summary, TRAILER_BYTES,
     VERSION, block, limit,
 };
 
@@ -118,6 +118,11 @@ impl<R: ReadAt> Archive<R> {
     /// What it holds.
     pub fn summary(&self) -> Summary {
         self.footer.summary()
+    }
+
+    /// The log that it is of.
+    pub fn log(&self) -> LogId {
+        self.footer.log
     }
 
     /// How many blocks it has.

@@ -10,6 +10,7 @@ use super::*;
 
 /// Mutated archives of which not one may be taken for an archive.
 const MUTATIONS: u64 = 10_000;
+const LOG: LogId = LogId([0x4c; 32]);
 
 /// A page of commands with one to three events.
 fn page(first_position: u64, events: u64) -> EventPage {
@@ -54,7 +55,7 @@ fn page(first_position: u64, events: u64) -> EventPage {
 }
 
 fn archive(pages: &[EventPage]) -> Vec<u8> {
-    let mut writer = ArchiveWriter::new(Vec::new(), pages[0].get(0).unwrap().position).unwrap();
+    let mut writer = ArchiveWriter::new(Vec::new(), LOG, pages[0].get(0).unwrap().position).unwrap();
     for page in pages {
         writer.append(page).unwrap();
     }
@@ -76,7 +77,7 @@ fn accept(bytes: Vec<u8>) -> Result<Summary, Error> {
 fn blocks_give_back_the_pages_and_the_summary_counts_them() {
     let pages = [page(1_000_001, 20), page(1_000_021, 1), page(1_000_022, 30)];
     let archive = Archive::new(archive(&pages)).unwrap();
-    assert_eq!(archive.blocks(), 3);
+    assert_eq!((archive.blocks(), archive.log()), (3, LOG));
     for (index, page) in pages.iter().enumerate() {
         assert!(archive.block(index).unwrap() == *page, "block {index}");
     }
@@ -102,7 +103,7 @@ fn blocks_give_back_the_pages_and_the_summary_counts_them() {
 
 #[test]
 fn a_writer_takes_only_the_next_events_as_they_were_appended() {
-    let mut writer = ArchiveWriter::new(Vec::new(), 5).unwrap();
+    let mut writer = ArchiveWriter::new(Vec::new(), LOG, 5).unwrap();
     assert!(matches!(writer.append(&page(6, 1)), Err(Error::Gap { expected: 5, found: 6 })));
     writer.append(&page(5, 4)).unwrap();
     assert!(matches!(writer.append(&page(8, 1)), Err(Error::Gap { expected: 9, found: 8 })));
@@ -155,7 +156,7 @@ fn no_byte_of_an_archive_can_be_changed() {
 /// What somebody can do who computes the hashes anew: the events' own hashes name the position.
 #[test]
 fn an_event_altered_before_it_was_archived_is_named() {
-    let mut writer = ArchiveWriter::new(Vec::new(), 1).unwrap();
+    let mut writer = ArchiveWriter::new(Vec::new(), LOG, 1).unwrap();
     writer.append(&page(1, 7)).unwrap();
     let mut bytes = block::encode(&page(8, 4)).unwrap();
     let at = bytes.windows(6).rposition(|window| window == b"\"9\",\"n").unwrap();

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use zstd::bulk::Compressor;
 
 use super::footer::{Entry, Footer, header};
-use super::{Error, MAX_FOOTER_BYTES, Summary, block, limit};
+use super::{Error, LogId, MAX_FOOTER_BYTES, Summary, block, limit};
 
 /// Ratio 6 on events of ours, at ten times the speed of the next ratio worth having.
 const COMPRESSION_LEVEL: i32 = 3;
@@ -21,10 +21,10 @@ pub struct ArchiveWriter<W> {
 }
 
 impl<W: Write> ArchiveWriter<W> {
-    /// Begins an archive whose first event has this position.
-    pub fn new(out: W, first_position: u64) -> Result<Self, Error> {
+    /// Begins an archive of a log whose first event has this position.
+    pub fn new(out: W, log: LogId, first_position: u64) -> Result<Self, Error> {
         let compressor = Compressor::new(COMPRESSION_LEVEL).map_err(written)?;
-        let footer = Footer::new(first_position);
+        let footer = Footer::new(log, first_position);
         let mut writer = Self { out, file_sha256: Sha256::new(), compressor, footer };
         writer.write(&header())?;
         Ok(writer)

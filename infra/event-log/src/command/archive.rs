@@ -1,5 +1,6 @@
 //! `nsl-event-log archive`: each sealed partition becomes a file under a temporary name, is made durable, read back whole,
-//! and only then remembered. Stopped anywhere, it begins again with the partition that was not remembered.
+//! and only then remembered. Stopped anywhere, it begins again with the partition that was not remembered. What is in the
+//! open partition so far becomes a file when that is asked for; it is not remembered, as the partition goes on.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -11,9 +12,10 @@ use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use super::{Database, Error, progress, report, threads};
-use crate::archive::{Archive, ArchiveWriter, Summary};
-use crate::partitions::{Partition, State};
-use crate::source::{self, EXTENSION};
+use crate::archive::{Archive, ArchiveWriter, LogId, Summary};
+use crate::hex;
+use crate::partitions::State;
+use crate::source::{self, EXTENSION, TAIL};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -22,19 +24,23 @@ pub(super) struct Arguments {
     /// The folder that the archives are written to
     #[arg(long)]
     to: PathBuf,
+    /// Also write what is in the open partition up to the head: for a move, or to lose less with the database
+    #[arg(long)]
+    up_to_head: bool,
     /// One JSON object a line
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// A partition that was archived.
+/// A stretch of the log that was archived.
 #[derive(Serialize)]
-struct Archived {
+struct Told<'a> {
+    /// `archived`, or `tail` for what is in the open partition so far.
     outcome: &'static str,
     #[serde(flatten)]
     summary: Summary,
-    file: String,
-    sha256: String,
+    file: &'a str,
+    sha256: &'a str,
     bytes: u64,
 }
 
@@ -42,42 +48,77 @@ pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let mut partitions = arguments.database.partitions().await?;
     let reader = arguments.database.reader().await?;
     partitions.seal().await?;
-    let sealed = partitions.list().await?.into_iter().filter(|partition| partition.state == State::Sealed);
-    for partition in sealed.collect::<Vec<_>>() {
-        let name = format!("events-{:019}.{EXTENSION}", partition.first_position);
-        let (summary, sha256) = write(&reader, &partition, &arguments.to, &name).await?;
-        partitions.archived(partition.first_position, &name, sha256, summary.events).await?;
-        let path = arguments.to.join(&name);
-        let bytes = path.metadata().map_err(file(&path, "read"))?.len();
-        let archived = Archived { outcome: "archived", summary, file: name, sha256: hex(&sha256), bytes };
-        report(arguments.json, &archived, || {
-            let Archived { summary, file, sha256, .. } = &archived;
-            format!(
-                "{file}: positions {} to {}, sha256 {sha256}",
-                summary.first_position, summary.last_position
-            )
-        })?;
+    let head = reader.head().await?;
+    if head == 0 {
+        partitions.close().await;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let log = source::log_id(&reader).await?;
+    for partition in partitions.list().await? {
+        let (first_position, end_position) = (partition.first_position, partition.end_position);
+        let name = format!("events-{first_position:019}.{EXTENSION}");
+        let tail = format!("{TAIL}{first_position:019}.{EXTENSION}");
+        let stretch = |upto| Stretch { log, first_position, upto };
+        match partition.state {
+            State::Sealed => {
+                let archived = write(&reader, &stretch(end_position - 1), &arguments.to, name).await?;
+                let Archived { summary, file, sha256, .. } = &archived;
+                partitions.archived(first_position, file, *sha256, summary.events).await?;
+                remove_tail(&arguments.to, &tail)?;
+                archived.report("archived", arguments.json)?;
+            }
+            State::Open if arguments.up_to_head && first_position <= head => {
+                write(&reader, &stretch(head), &arguments.to, tail).await?.report("tail", arguments.json)?;
+            }
+            _ => {}
+        }
     }
     partitions.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes one partition's archive and reads it back.
+/// What one file is to hold.
+struct Stretch {
+    log: LogId,
+    first_position: u64,
+    upto: u64,
+}
+
+/// A file that was written and read back.
+struct Archived {
+    summary: Summary,
+    file: String,
+    sha256: [u8; 32],
+    bytes: u64,
+}
+
+impl Archived {
+    fn report(&self, outcome: &'static str, json: bool) -> Result<(), Error> {
+        let Self { summary, file, sha256, bytes } = self;
+        let sha256 = hex(sha256);
+        let told = Told { outcome, summary: *summary, file, sha256: &sha256, bytes: *bytes };
+        report(json, &told, || {
+            let Summary { first_position, last_position, .. } = summary;
+            format!("{file}: positions {first_position} to {last_position}, sha256 {sha256}")
+        })
+    }
+}
+
+/// Writes a stretch as an archive and reads it back.
 async fn write(
     reader: &EventReader,
-    partition: &Partition,
+    stretch: &Stretch,
     folder: &Path,
-    name: &str,
-) -> Result<(Summary, [u8; 32]), Error> {
-    let Partition { first_position, end_position, .. } = *partition;
-    let bar = progress("archive", end_position - first_position);
-    let path = folder.join(name);
+    name: String,
+) -> Result<Archived, Error> {
+    let Stretch { log, first_position, upto } = *stretch;
+    let bar = progress("archive", upto + 1 - first_position);
+    let path = folder.join(&name);
     let failed = |source| source::Error::Archive { path: path.clone(), source };
     let temporary = NamedTempFile::new_in(folder).map_err(file(folder, "written"))?;
-    let mut writer = ArchiveWriter::new(BufWriter::new(temporary), first_position).map_err(failed)?;
-    let stretch =
-        ReplayOptions { after: first_position - 1, upto: Some(end_position - 1), ..ReplayOptions::default() };
-    let mut replay = reader.replay(stretch).await?;
+    let mut writer = ArchiveWriter::new(BufWriter::new(temporary), log, first_position).map_err(failed)?;
+    let options = ReplayOptions { after: first_position - 1, upto: Some(upto), ..ReplayOptions::default() };
+    let mut replay = reader.replay(options).await?;
     while let Some(page) = replay.next_page().await? {
         writer.append(&page).map_err(failed)?;
         bar.inc(page.len() as u64);
@@ -87,10 +128,24 @@ async fn write(
     temporary.as_file().sync_all().map_err(file(&path, "written"))?;
     read_back(temporary.path(), summary, sha256)?;
     temporary.persist(&path).map_err(|error| file(&path, "written")(error.error))?;
-    write_checksum(&path, name, &sha256)?;
+    write_checksum(&path, &name, &sha256)?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(file(folder, "written"))?;
     bar.finish_and_clear();
-    Ok((summary, sha256))
+    let bytes = path.metadata().map_err(file(&path, "read"))?.len();
+    Ok(Archived { summary, file: name, sha256, bytes })
+}
+
+/// Removes the file of a partition that was open, once all of the partition has its own.
+fn remove_tail(folder: &Path, name: &str) -> Result<(), Error> {
+    for path in [folder.join(name), folder.join(format!("{name}.sha256"))] {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(file(&path, "removed")(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The whole file once more, as an auditor will read it.
@@ -112,14 +167,6 @@ fn write_checksum(path: &Path, name: &str, sha256: &[u8; 32]) -> Result<(), Erro
     let mut checksum = File::create(&path).map_err(written)?;
     writeln!(checksum, "{}  {name}", hex(sha256)).map_err(written)?;
     checksum.sync_all().map_err(written)
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // a String takes whatever is written
-        text
-    })
 }
 
 fn file(path: &Path, operation: &'static str) -> impl Fn(std::io::Error) -> Error {

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::archive::hex;
 use super::{Database, Error, report, threads};
 use crate::archive::Archive;
+use crate::hex;
 use crate::partitions::{Partition, Partitions, State};
 use crate::source;
 

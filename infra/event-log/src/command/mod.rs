@@ -5,6 +5,7 @@ mod archive;
 mod detach;
 mod partitions;
 mod receipts;
+mod restore;
 mod verify;
 
 use std::process::ExitCode;
@@ -43,12 +44,15 @@ enum Command {
     Attach(detach::Attach),
     /// Derive every receipt from events and commands, and compare or rebuild the receipts' table
     Receipts(receipts::Arguments),
+    /// Make archives the log of an empty database, whole or not at all
+    Restore(restore::Arguments),
 }
 
 /// The database of the log.
 #[derive(Debug, clap::Args)]
 struct Database {
-    /// The database of the log; for archive, detach and attach as the role that owns its tables
+    /// The database of the log; for archive, detach, attach and restore as the role that owns its
+    /// tables
     #[arg(long, env = "NSL_EVENT_LOG_DATABASE_URL", hide_env_values = true)]
     database_url: String,
 }
@@ -71,6 +75,8 @@ enum Error {
     Partitions(#[from] life::Error),
     #[error(transparent)]
     Source(#[from] source::Error),
+    #[error(transparent)]
+    Restore(#[from] crate::restore::Error),
     #[error("a receipt cannot be derived")]
     Receipt(#[from] crate::receipts::Error),
     #[error("the receipts' table cannot be {operation}")]
@@ -113,6 +119,7 @@ impl Error {
     fn exit_code(&self) -> u8 {
         let altered = match self {
             Self::Source(error) => error.is_alteration(),
+            Self::Restore(error) => error.is_alteration(),
             Self::Receipt(_) | Self::OtherFile { .. } => true,
             _ => false,
         };
@@ -137,6 +144,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Detach(arguments) => (arguments.json, detach::detach(&arguments).await),
         Command::Attach(arguments) => (arguments.json, detach::attach(&arguments).await),
         Command::Receipts(arguments) => (arguments.json, receipts::run(&arguments).await),
+        Command::Restore(arguments) => (arguments.json, restore::run(&arguments).await),
     };
     match done {
         Ok(code) => code,
@@ -150,6 +158,7 @@ fn failed(error: &Error, json: bool) -> ExitCode {
     if json {
         let position = match error {
             Error::Source(error) => error.altered_position(),
+            Error::Restore(error) => error.altered_position(),
             _ => None,
         };
         let outcome = if code == EXIT_ALTERED { "altered" } else { "failed" };

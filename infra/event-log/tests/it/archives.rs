@@ -5,7 +5,7 @@ use std::path::Path;
 use nsl_event_store::{EventStore, Filter, ReadError};
 use serde_json::{Value, json};
 
-use crate::support::{Database, Decision, command, fence, tool_alone, with_log};
+use crate::support::{Database, Decision, command, fence, make_small_partitions, tool_alone, with_log};
 
 /// Positions of a partition in these tests.
 const PARTITION: u64 = 40;
@@ -13,18 +13,7 @@ const PARTITION: u64 = 40;
 /// A log of 100 events in partitions of [`PARTITION`] positions: only rejections in the first two, so that no stream
 /// needs them, and a wallet in the third.
 async fn fill(database: &Database) -> EventStore {
-    // Smaller partitions than a million positions, made as migration 0002 makes them.
-    database
-        .execute(&format!(
-            "DROP TABLE events_p0000000000000000001, envelopes_p0000000000000000001;
-             DELETE FROM log_partitions;
-             DO $$ BEGIN FOR i IN 0..2 LOOP
-                 PERFORM make_log_partition('events', 1 + i * {PARTITION}, 1 + (i + 1) * {PARTITION});
-                 PERFORM make_log_partition('envelopes', 1 + i * {PARTITION}, 1 + (i + 1) * {PARTITION});
-                 INSERT INTO log_partitions VALUES (1 + i * {PARTITION}, 1 + (i + 1) * {PARTITION});
-             END LOOP; END $$"
-        ))
-        .await;
+    make_small_partitions(database, PARTITION).await;
     let store = database.store().await;
     let fence = fence(&store).await;
     let mut commands: Vec<_> = (0..85).map(|_| command(fence, "main", Decision::Rejection)).collect();

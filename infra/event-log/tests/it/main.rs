@@ -5,4 +5,5 @@
 
 mod archives;
 mod receipts;
+mod restore;
 mod support;

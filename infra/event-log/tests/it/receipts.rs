@@ -1,15 +1,9 @@
 //! Every receipt follows from the log alone.
 
-use nsl_event_store::{CommandAppend, EventStore, NewEvent};
-use nsl_schemas::authority::KeySignature;
-use nsl_schemas::bytes::{Base64, Sha256};
-use nsl_schemas::canonical;
-use nsl_schemas::nkey::SigningKey;
-use nsl_schemas::result::Answer;
+use nsl_event_store::EventStore;
 use serde_json::json;
-use uuid::Uuid;
 
-use crate::support::{Database, Decision, command, fence, with_log};
+use crate::support::{Database, Decision, beginning, command, fence, manifest, with_log};
 
 /// The whole row, as text.
 const ROWS: &str = "SELECT string_agg(r::text, E'\\n' ORDER BY first_position) FROM receipts AS r";
@@ -18,7 +12,7 @@ const ROWS: &str = "SELECT string_agg(r::text, E'\\n' ORDER BY first_position) F
 async fn fill(database: &Database) -> EventStore {
     let store = database.store().await;
     let fence = fence(&store).await;
-    let mut commands = vec![beginning(fence)];
+    let mut commands = vec![beginning(fence, &manifest("receipts"))];
     let mut version = 0;
     for round in 0..100 {
         let count = 1 + round % 5;
@@ -31,33 +25,6 @@ async fn fill(database: &Database) -> EventStore {
         store.append(batch).await.unwrap();
     }
     store
-}
-
-/// As `commands/src/genesis.rs` begins a log: signatures in the envelope's place.
-fn beginning(fence: nsl_event_store::Fence) -> CommandAppend {
-    let key = SigningKey::from_seed(&[9; 32]).public();
-    let payload = r#"{"manifest":true}"#.to_owned();
-    let signatures = vec![KeySignature { key, signature: Base64(vec![1; 64]) }];
-    CommandAppend {
-        command_id: Uuid::from_u128(1),
-        issuer: key.to_string(),
-        request_hash: Sha256::of(payload.as_bytes()).0,
-        subject: "nsl.v1.cmd.system.authority.root.genesis".into(),
-        envelope: canonical::to_string(&signatures),
-        payload,
-        answer: canonical::to_string(&Answer::Accepted { version: 1 }),
-        aggregate_type: "authority".into(),
-        aggregate_id: "system.root".into(),
-        expected_version: 0,
-        events: vec![NewEvent {
-            event_id: Uuid::from_u128(2),
-            event_type: "genesis-recorded".into(),
-            event_version: "1.0.0".into(),
-            payload: "{}".into(),
-            metadata: "{}".into(),
-        }],
-        fence,
-    }
 }
 
 async fn rows(database: &Database) -> String {

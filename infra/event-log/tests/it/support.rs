@@ -4,10 +4,13 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use nsl_event_store::{CommandAppend, EventStore, Fence, NewEvent, Options};
+use nsl_schemas::authority::{Build, GenesisManifest, Quorum, SealingProvider, Signed};
+use nsl_schemas::bytes::{Pcr, Sha256};
 use nsl_schemas::canonical;
 use nsl_schemas::envelope::SignedCommand;
-use nsl_schemas::event::Metadata;
+use nsl_schemas::event::authority::{AuthorityEvent, GenesisRecorded};
 use nsl_schemas::event::rejection::{self, CommandRejected};
+use nsl_schemas::event::{Metadata, WireEvent as _};
 use nsl_schemas::ids;
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::number::UnixMs;
@@ -102,6 +105,70 @@ pub(crate) async fn with_log(test: impl AsyncFnOnce(&Database)) {
 /// The lease that everything is appended under.
 pub(crate) async fn fence(store: &EventStore) -> Fence {
     store.take_partitions("test", &[1], Duration::from_mins(5)).await.unwrap()[0]
+}
+
+/// Smaller partitions than a million positions, made as migration 0002 makes them.
+pub(crate) async fn make_small_partitions(database: &Database, positions: u64) {
+    database
+        .execute(&format!(
+            "DROP TABLE events_p0000000000000000001, envelopes_p0000000000000000001;
+             DELETE FROM log_partitions;
+             DO $$ BEGIN FOR i IN 0..2 LOOP
+                 PERFORM make_log_partition('events', 1 + i * {positions}, 1 + (i + 1) * {positions});
+                 PERFORM make_log_partition('envelopes', 1 + i * {positions}, 1 + (i + 1) * {positions});
+                 INSERT INTO log_partitions VALUES (1 + i * {positions}, 1 + (i + 1) * {positions});
+             END LOOP; END $$"
+        ))
+        .await;
+}
+
+/// A manifest of a log called `origin`.
+pub(crate) fn manifest(origin: &str) -> Signed<GenesisManifest> {
+    let key = SigningKey::from_seed(&[9; 32]);
+    let manifest = GenesisManifest {
+        log_origin: origin.into(),
+        quorum: Quorum { threshold: 1, keys: vec![key.public()] },
+        attestation_root_sha256: Sha256([1; 32]),
+        builds: vec![Build {
+            name: "first".into(),
+            pcr0: Pcr([1; 48]),
+            pcr1: Pcr([2; 48]),
+            pcr2: Pcr([3; 48]),
+        }],
+        sealing_provider: SealingProvider::CustodianQuorum,
+        created_at_ms: 1_000,
+    };
+    Signed::sign(manifest, &[&key])
+}
+
+/// As `commands/src/genesis.rs` begins a log: signatures in the envelope's place.
+pub(crate) fn beginning(fence: Fence, signed: &Signed<GenesisManifest>) -> CommandAppend {
+    let sha256 = signed.statement.sha256();
+    let command_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, &sha256.0);
+    let issuer = signed.signatures[0].key;
+    let event = AuthorityEvent::from(GenesisRecorded { manifest: signed.clone() });
+    let event_id = ids::event_id(command_id, 0);
+    let metadata = Metadata { event_id, command_id, issuer, decided_at_ms: UnixMs(1_000), traceparent: None };
+    CommandAppend {
+        command_id,
+        issuer: issuer.to_string(),
+        request_hash: sha256.0,
+        subject: "nsl.v1.cmd.system.authority.root.genesis".into(),
+        envelope: canonical::to_string(&signed.signatures),
+        payload: canonical::to_string(&signed.statement),
+        answer: canonical::to_string(&Answer::Accepted { version: 1 }),
+        aggregate_type: "authority".into(),
+        aggregate_id: "system.root".into(),
+        expected_version: 0,
+        events: vec![NewEvent {
+            event_id,
+            event_type: event.event_name().to_owned(),
+            event_version: event.event_version().to_owned(),
+            payload: canonical::to_string(&event),
+            metadata: canonical::to_string(&metadata),
+        }],
+        fence,
+    }
 }
 
 /// What a command decided to.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nsl_event_log::archive::{self, Archive, ArchiveWriter};
+use nsl_event_log::source;
 use nsl_event_store::{
     AppendError, CommandAppend, ConnectError, EventPage, EventStore, Fence, LeaseError,
     MAX_COMMANDS_PER_BATCH, MAX_LEASE_TTL, MigrateError, NewEvent, Options, ReadError, Replay, ReplayOptions,
@@ -43,6 +44,8 @@ pub(crate) enum Error {
     Read(#[from] ReadError),
     #[error("archive failed")]
     Archive(#[from] archive::Error),
+    #[error("the log cannot be named")]
+    Source(#[from] source::Error),
     #[error("the archive's file cannot be made")]
     File(#[from] std::io::Error),
     #[error("an event cannot be decoded")]
@@ -144,7 +147,8 @@ impl Log {
 
     /// Writes the whole log as an archive.
     pub(super) async fn archive(&self) -> Result<Archived, Error> {
-        let mut writer = ArchiveWriter::new(BufWriter::new(tempfile::tempfile()?), 1)?;
+        let log = source::log_id(self.store.reader()).await?;
+        let mut writer = ArchiveWriter::new(BufWriter::new(tempfile::tempfile()?), log, 1)?;
         let mut replay = self.pages(true, None).await?;
         while let Some(page) = replay.next_page().await? {
             writer.append(&page)?;
