@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::bytes::{Base64, Pcr, Sha256};
 use crate::canonical;
 use crate::envelope::statement_bytes;
+use crate::kms::AwsKms;
 use crate::nkey::{PublicKey, SigningKey};
 use crate::subject::CommandSubject;
 use crate::token::Tenant;
@@ -126,7 +127,7 @@ impl Build {
 }
 
 /// Where a worker gets its sealing key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum SealingProvider {
@@ -134,6 +135,8 @@ pub enum SealingProvider {
     Development,
     /// Born in a worker, split among custodians, brought back by a quorum of them; see [`crate::sealing`].
     CustodianQuorum,
+    /// Born in AWS KMS, which gives it to attested workers alone; see [`crate::kms`].
+    AwsKms(AwsKms),
 }
 
 /// Event 1 of every log: what everything else rests on. Workers commit to its hash in PCR16.

@@ -124,6 +124,8 @@ error_codes! {
     SEALING_KEY_MISSING = "sealing_key_missing", Unavailable;
     SEALING_RECORD_INVALID = "sealing_record_invalid", Rejected;
     SEALING_SHARE_INVALID = "sealing_share_invalid", Rejected;
+    KMS_REFUSED = "kms_refused", Unavailable;
+    KMS_ANSWER_INVALID = "kms_answer_invalid", Unavailable;
     NOT_FOUND = "not_found", Rejected;
     QUERY_INVALID = "query_invalid", Rejected;
     PROJECTION_FAILED = "projection_failed", Unavailable;

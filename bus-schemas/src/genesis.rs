@@ -3,10 +3,11 @@
 //! A manifest is trusted because its hash is (PCR16, event 1, a client's context); the quorum's signatures prove that
 //! the holders of its keys agreed to it.
 
-use crate::authority::{BUILDS_MAX, GenesisManifest, Signed};
+use crate::authority::{BUILDS_MAX, GenesisManifest, SealingProvider, Signed};
 use crate::canonical;
+use crate::kms::{TRUST_ANCHOR_BYTES_MAX, TRUST_ANCHORS_MAX};
 
-/// Largest genesis file: 32 builds and 16 keys with their signatures take 20 KiB.
+/// Largest genesis file: 32 builds, 16 keys with their signatures and trust anchors of KMS take 42 KiB.
 pub const FILE_BYTES_MAX: usize = 64 * 1024;
 
 /// Why a file is not a genesis file.
@@ -27,6 +28,11 @@ pub enum Error {
         /// How many.
         builds: usize,
     },
+    /// More, or longer, trust anchors of KMS than a manifest may have.
+    #[error(
+        "genesis manifest has more than {TRUST_ANCHORS_MAX} trust anchors, or one of more than {TRUST_ANCHOR_BYTES_MAX} bytes"
+    )]
+    TrustAnchors,
     /// The quorum that it names did not sign it.
     #[error("genesis manifest is not signed by its own quorum")]
     Unsigned,
@@ -42,6 +48,9 @@ pub fn parse(bytes: &[u8]) -> Result<Signed<GenesisManifest>, Error> {
     if builds > BUILDS_MAX {
         return Err(Error::Builds { builds });
     }
+    if matches!(&signed.statement.sealing_provider, SealingProvider::AwsKms(kms) if !kms.is_bounded()) {
+        return Err(Error::TrustAnchors);
+    }
     if !signed.is_signed_by(&signed.statement.quorum) {
         return Err(Error::Unsigned);
     }
@@ -51,8 +60,9 @@ pub fn parse(bytes: &[u8]) -> Result<Signed<GenesisManifest>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authority::{Build, Quorum, SealingProvider};
-    use crate::bytes::{Pcr, Sha256};
+    use crate::authority::{Build, Quorum};
+    use crate::bytes::{Base64, Pcr, Sha256};
+    use crate::kms::{AwsKms, HostName, KeyArn};
     use crate::nkey::SigningKey;
 
     fn manifest(builds: usize) -> GenesisManifest {
@@ -74,6 +84,27 @@ mod tests {
     #[test]
     fn a_manifest_signed_by_its_quorum_is_read() {
         assert_eq!(parse(&file(manifest(1), 1)).unwrap().statement, manifest(1));
+    }
+
+    /// A manifest that seals by KMS with these trust anchors.
+    fn of_kms(trust_anchors: Vec<Base64>) -> GenesisManifest {
+        let endpoint = HostName::parse("kms.eu-central-1.amazonaws.com").unwrap();
+        let key_arn = KeyArn::parse("arn:aws:kms:eu-central-1:111122223333:key/1").unwrap();
+        let sealing_provider = SealingProvider::AwsKms(AwsKms { endpoint, key_arn, trust_anchors });
+        GenesisManifest { sealing_provider, ..manifest(1) }
+    }
+
+    #[test]
+    fn kms_is_named_with_few_trust_anchors_or_none() {
+        let text = String::from_utf8(file(of_kms(vec![]), 1)).unwrap();
+        let named = r#""sealing_provider":{"aws-kms":{"endpoint":"kms.eu-central-1.amazonaws.com","key_arn":"arn:aws:kms:eu-central-1:111122223333:key/1"}}"#;
+        assert!(text.contains(named), "{text}");
+        let anchor = || Base64(vec![0; TRUST_ANCHOR_BYTES_MAX]);
+        assert!(parse(&file(of_kms(vec![anchor(); TRUST_ANCHORS_MAX]), 1)).is_ok());
+        let long = Base64(vec![0; TRUST_ANCHOR_BYTES_MAX + 1]);
+        for wrong in [vec![anchor(); TRUST_ANCHORS_MAX + 1], vec![long]] {
+            assert!(matches!(parse(&file(of_kms(wrong), 1)), Err(Error::TrustAnchors)));
+        }
     }
 
     #[test]

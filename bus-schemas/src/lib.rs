@@ -13,6 +13,7 @@ pub mod event;
 pub mod genesis;
 pub mod ids;
 pub mod job;
+pub mod kms;
 pub mod nkey;
 pub mod number;
 pub mod outcome;

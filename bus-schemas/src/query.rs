@@ -73,6 +73,9 @@ questions! {
     /// The enclave workers of one host with their sealing keys; only for the tenant `system`. Whatever the question holds
     /// is not looked at.
     SEALING_WORKERS = "sealing-workers", serde_json::Value => Page<crate::sealing::SealingWorker>;
+    /// The log's sealing keys, oldest first; `after` is an epoch. Each is attested by the worker that founded it; only for
+    /// the tenant `system`.
+    SEALING_RECORDS = "sealing-records", PageRequest => Page<crate::sealing::SealingRecord>;
 }
 
 /// An answer, or why there is none.

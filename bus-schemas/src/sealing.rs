@@ -1,8 +1,9 @@
-//! Sealing keys that a quorum of custodians can bring back: the order to found one, the record of its founding, and what
-//! custodians and workers say to each other over a host that only carries it.
+//! Sealing keys that a quorum of custodians, or AWS KMS, can bring back: the order to found one, the record of its founding,
+//! and what custodians and workers say to each other over a host that only carries it.
 //!
-//! A key is born in a worker, split by Shamir over GF(256), and forgotten. It seals nothing before a quorum has brought
-//! it back for the first time, so a key that nobody can bring back never holds anything.
+//! A custodians' key is born in a worker and split by Shamir over GF(256); one of KMS is born there, and what KMS wraps it
+//! to is all that is kept. Either is forgotten by the worker that founded it. It seals nothing before it was brought back for
+//! the first time, so a key that nobody can bring back never holds anything.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,7 @@ use crate::authority::{Operators, SealingProvider, Signed, Statement};
 use crate::bytes::{Base64, HpkeKey, Sha256};
 use crate::canonical;
 use crate::envelope::statement_bytes;
+use crate::kms;
 
 /// Most custodians of one key, as most keys of a quorum.
 pub const CUSTODIANS_MAX: usize = crate::authority::QUORUM_KEYS_MAX;
@@ -44,7 +46,7 @@ pub struct Custodian {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SealingOrder {
-    /// Who keep its shares, without repeats.
+    /// Who keep its shares, without repeats; none where KMS keeps the key.
     pub custodians: Vec<Custodian>,
     /// Counts the log's sealing keys, from 1.
     pub epoch: u32,
@@ -55,7 +57,7 @@ pub struct SealingOrder {
     pub issued_at_ms: u64,
     /// Which quorum of the operators signs.
     pub quorum_epoch: u32,
-    /// How many of the shares bring it back.
+    /// How many of the shares bring it back; 0 where KMS keeps the key.
     pub threshold: u8,
 }
 
@@ -69,8 +71,19 @@ impl SealingOrder {
         canonical::sha256(self)
     }
 
-    /// Whether the key can be brought back and nobody holds two shares.
-    pub fn is_sound(&self) -> bool {
+    /// Whether the order is one for this provider, and the key can be brought back.
+    fn is_sound(&self, provider: &SealingProvider) -> bool {
+        match provider {
+            SealingProvider::Development => false,
+            SealingProvider::CustodianQuorum => self.is_sound_for_custodians(),
+            SealingProvider::AwsKms(_) => {
+                self.custodians.is_empty() && self.threshold == 0 && self.epoch >= 1
+            }
+        }
+    }
+
+    /// Whether a quorum is possible and nobody holds two shares.
+    fn is_sound_for_custodians(&self) -> bool {
         let distinct: std::collections::BTreeSet<_> = self.custodians.iter().map(|one| one.key).collect();
         distinct.len() == self.custodians.len()
             && self.custodians.len() <= CUSTODIANS_MAX
@@ -83,13 +96,14 @@ impl SealingOrder {
 impl Signed<SealingOrder> {
     /// Whether the order is this log's, sound, and of a quorum whose word counts, present or earlier.
     pub fn check(&self, operators: &Operators) -> Result<(), RecordError> {
-        if operators.sealing_provider() != SealingProvider::CustodianQuorum {
+        let provider = operators.sealing_provider();
+        if *provider == SealingProvider::Development {
             return Err(RecordError::Provider);
         }
         if self.statement.genesis_sha256 != operators.genesis_sha256() {
             return Err(RecordError::OtherGenesis);
         }
-        if !self.statement.is_sound() {
+        if !self.statement.is_sound(provider) {
             return Err(RecordError::Unsound);
         }
         let quorum = operators.quorum_of(self.statement.quorum_epoch).ok_or(RecordError::Replaced)?;
@@ -121,11 +135,14 @@ pub struct EncryptedShare {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SealingStatement {
+    /// The key as KMS wraps it, where KMS keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ciphertext: Option<Base64>,
     /// Names the key without telling anything about it.
     pub key_id: String,
     /// Why it was founded.
     pub order: Signed<SealingOrder>,
-    /// In the order of the custodians.
+    /// In the order of the custodians; none where KMS keeps the key.
     pub shares: Vec<EncryptedShare>,
 }
 
@@ -138,8 +155,16 @@ impl SealingStatement {
     /// Whether the statement follows from an order of this log; whether a measured worker made it, its document tells.
     pub fn check(&self, operators: &Operators) -> Result<(), RecordError> {
         self.order.check(operators)?;
-        let is_complete = self.shares.len() == self.order.statement.custodians.len();
-        if is_complete { Ok(()) } else { Err(RecordError::Shares) }
+        if self.shares.len() != self.order.statement.custodians.len() {
+            return Err(RecordError::Shares);
+        }
+        let wrapped_bytes = self.ciphertext.as_ref().map(|ciphertext| ciphertext.0.len());
+        let is_wrapped_as_ordered = match (operators.sealing_provider(), wrapped_bytes) {
+            (SealingProvider::AwsKms(_), Some(bytes)) => (1..=kms::CIPHERTEXT_BYTES_MAX).contains(&bytes),
+            (SealingProvider::AwsKms(_), None) | (_, Some(_)) => false,
+            (_, None) => true,
+        };
+        if is_wrapped_as_ordered { Ok(()) } else { Err(RecordError::Ciphertext) }
     }
 
     /// The place of the custodian with this key.
@@ -148,7 +173,7 @@ impl SealingStatement {
     }
 }
 
-/// An attested statement that a sealing key was born in a measured worker and split for its custodians.
+/// An attested statement that a measured worker had a sealing key of its own or of KMS, and of what brings it back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -162,14 +187,14 @@ pub struct SealingRecord {
 /// Why an order or a record is not one to act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// The manifest names another provider.
-    #[error("the genesis manifest does not name the sealing provider \"custodian-quorum\"")]
+    /// The manifest names a provider that has its key from the start.
+    #[error("the sealing provider of the genesis manifest founds no keys")]
     Provider,
     /// For another log.
     #[error("the order is for another genesis manifest")]
     OtherGenesis,
-    /// Nobody could bring the key back, or somebody has two shares.
-    #[error("the order's custodians and threshold are not sound")]
+    /// Nobody could bring the key back, somebody has two shares, or KMS shares what it keeps.
+    #[error("the order's custodians and threshold are not sound for the manifest's sealing provider")]
     Unsound,
     /// Of a quorum that was replaced, and whose word counts no more for this.
     #[error("the order is of a quorum of operators that was replaced, or is unknown")]
@@ -180,6 +205,9 @@ pub enum RecordError {
     /// Not one share for each custodian.
     #[error("the record has not one share for each custodian")]
     Shares,
+    /// No key as KMS wraps it where there must be one, one where there must be none, or one that is too long.
+    #[error("the record's key as KMS wraps it is missing, too long, or of another provider")]
+    Ciphertext,
 }
 
 /// What a share is known again by: it holds 256 random bits, so the hash tells nothing.
@@ -194,7 +222,7 @@ pub fn share_commitment(share: &[u8; SHARE_BYTES]) -> Sha256 {
 pub enum SealingRequest {
     /// Which keys do you have?
     Status,
-    /// Found a key, for its custodians; you do not keep it.
+    /// Found a key, for its custodians or by KMS; you do not keep it.
     Found {
         /// Why.
         order: Signed<SealingOrder>,
@@ -210,6 +238,11 @@ pub enum SealingRequest {
         custodian: HpkeKey,
         /// The share, sealed to the worker.
         message: Base64,
+        /// Of which key.
+        record: SealingRecord,
+    },
+    /// Have KMS open the key of this record, and keep it.
+    Open {
         /// Of which key.
         record: SealingRecord,
     },
@@ -234,7 +267,7 @@ pub enum SealingRequest {
 #[serde(tag = "answer", rename_all = "kebab-case", deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum SealingAnswer {
-    /// To `status`, `take-share` and `accept`.
+    /// To `status`, `take-share`, `open` and `accept`.
     Status {
         /// What the worker has, unproven.
         status: SealingStatus,
@@ -412,6 +445,7 @@ mod tests {
         let order = Signed::sign(order(), &[&SigningKey::from_seed(&[1; 32])]);
         let share = EncryptedShare { commitment: Sha256([0; 32]), message: Base64(vec![]) };
         let statement = |count| SealingStatement {
+            ciphertext: None,
             key_id: String::new(),
             order: order.clone(),
             shares: vec![share.clone(); count],
@@ -420,6 +454,47 @@ mod tests {
         assert_eq!(statement(2).check(&Operators::of_genesis(&genesis())), Err(RecordError::Shares));
         assert_eq!(statement(3).place(&HpkeKey([2; 32])), Some(1));
         assert_eq!(statement(3).place(&HpkeKey([4; 32])), None);
+    }
+
+    #[test]
+    fn what_kms_keeps_has_no_custodians_and_one_bounded_ciphertext() {
+        let endpoint = kms::HostName::parse("kms.test").unwrap();
+        let key_arn = kms::KeyArn::parse("arn:aws:kms:test-1:111122223333:key/1").unwrap();
+        let provider = SealingProvider::AwsKms(kms::AwsKms { endpoint, key_arn, trust_anchors: vec![] });
+        let genesis = GenesisManifest { sealing_provider: provider, ..genesis() };
+        let operators = Operators::of_genesis(&genesis);
+        let of_kms = |change: fn(&mut SealingOrder)| {
+            let mut order = SealingOrder {
+                custodians: vec![],
+                threshold: 0,
+                genesis_sha256: genesis.sha256(),
+                ..order()
+            };
+            change(&mut order);
+            Signed::sign(order, &[&SigningKey::from_seed(&[1; 32])])
+        };
+        assert_eq!(of_kms(|_| ()).check(&operators), Ok(()));
+        let shared: [fn(&mut SealingOrder); 3] = [
+            |order| order.custodians = self::order().custodians,
+            |order| order.threshold = 1,
+            |order| order.epoch = 0,
+        ];
+        for unsound in shared {
+            assert_eq!(of_kms(unsound).check(&operators), Err(RecordError::Unsound));
+        }
+        let statement = |ciphertext| SealingStatement {
+            ciphertext,
+            key_id: String::new(),
+            order: of_kms(|_| ()),
+            shares: vec![],
+        };
+        let wrapped = |bytes| Some(Base64(vec![0; bytes]));
+        assert_eq!(statement(wrapped(kms::CIPHERTEXT_BYTES_MAX)).check(&operators), Ok(()));
+        for wrong in [None, wrapped(0), wrapped(kms::CIPHERTEXT_BYTES_MAX + 1)] {
+            assert_eq!(statement(wrong).check(&operators), Err(RecordError::Ciphertext));
+        }
+        // A record of custodians is written as it was before there was KMS.
+        assert!(!canonical::to_string(&statement(None)).contains("ciphertext"));
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub(crate) struct ServeArgs {
     /// End when standard input ends too: then whoever started this worker is gone
     #[arg(long)]
     pub(crate) until_input_ends: bool,
+    /// Where the host relays to AWS KMS, for manifests that seal by it: vsock://3:PORT, or unix://PATH in development
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) kms_relay: Option<Endpoint>,
     /// Threads that do jobs, 1 to 256; by default one for each core
     #[arg(long, value_name = "COUNT")]
     pub(crate) threads: Option<usize>,

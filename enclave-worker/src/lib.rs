@@ -11,6 +11,7 @@ mod entropy;
 pub mod genesis;
 pub mod hardening;
 mod judge;
+pub mod kms;
 pub mod locked;
 #[cfg(feature = "development")]
 pub mod measure;

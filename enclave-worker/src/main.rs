@@ -61,8 +61,8 @@ async fn run_worker(args: ServeArgs) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let genesis = Genesis::read(&args.genesis)?;
-    let sealing_key = sealing_provider::obtain(&genesis, &sources(&args))?;
-    let worker = Arc::new(Worker::start(genesis, open_nsm(&args)?, sealing_key).await?);
+    let provided = sealing_provider::obtain(&genesis, &sources(&args))?;
+    let worker = Arc::new(Worker::start(genesis, open_nsm(&args)?, provided).await?);
     let listener = Listener::bind(&args.listen).await?;
     tracing::info!(listen = %args.listen, description = ?worker.describe(), "worker ready");
     let answer = move |request: Vec<u8>| {
@@ -99,14 +99,12 @@ fn end_of_input(is_asked: bool) -> oneshot::Receiver<()> {
     end
 }
 
-#[cfg(feature = "development")]
 fn sources(args: &ServeArgs) -> Sources {
-    Sources { development_key_file: args.development_sealing_key.clone() }
-}
-
-#[cfg(not(feature = "development"))]
-fn sources(_args: &ServeArgs) -> Sources {
-    Sources::default()
+    Sources {
+        kms_relay: args.kms_relay.clone(),
+        #[cfg(feature = "development")]
+        development_key_file: args.development_sealing_key.clone(),
+    }
 }
 
 #[cfg(feature = "development")]

@@ -3,23 +3,30 @@
 #[cfg(feature = "development")]
 use std::{fs::File, io::Read, path::Path, path::PathBuf};
 
+use nsl_enclave_protocol::Endpoint;
 use nsl_schemas::authority::SealingProvider;
 
 use crate::genesis::Genesis;
+use crate::kms::{self, Kms};
 #[cfg(feature = "development")]
 use crate::locked::{self, LockedBytes};
+use crate::seal::SealingKey;
 #[cfg(feature = "development")]
-use crate::seal::SEALING_SECRET_BYTES;
-use crate::seal::{self, SealingKey};
+use crate::seal::{self, SEALING_SECRET_BYTES};
 use crate::sealing::Keyring;
 
-/// The providers of this build, for errors. KMS is specified and not built yet.
-const AVAILABLE: &str =
-    if cfg!(feature = "development") { "custodian-quorum, development" } else { "custodian-quorum" };
+/// The providers of this build, for errors.
+const AVAILABLE: &str = if cfg!(feature = "development") {
+    "aws-kms, custodian-quorum, development"
+} else {
+    "aws-kms, custodian-quorum"
+};
 
 /// What a worker is given to obtain its sealing key with.
 #[derive(Debug, Default)]
 pub struct Sources {
+    /// Where the host relays to KMS.
+    pub kms_relay: Option<Endpoint>,
     /// The file of the development provider: 32 bytes.
     #[cfg(feature = "development")]
     pub development_key_file: Option<PathBuf>,
@@ -63,15 +70,48 @@ pub enum Error {
     #[error(transparent)]
     Locked(#[from] locked::Error),
     /// The key cannot be derived.
+    #[cfg(feature = "development")]
     #[error(transparent)]
     Derive(#[from] seal::Error),
+    /// The worker was told no way to KMS.
+    #[error("the sealing provider \"aws-kms\" needs --kms-relay")]
+    NoRelay,
+    /// KMS cannot be told from others.
+    #[error(transparent)]
+    Anchors(#[from] kms::AnchorError),
 }
 
-/// Obtains the keys that the provider of the manifest has at hand: custodians bring theirs later.
-pub fn obtain(genesis: &Genesis, sources: &Sources) -> Result<Keyring, Error> {
-    match genesis.manifest().sealing_provider {
+/// What a provider has at hand when a worker starts: keys, or the way to them.
+#[derive(Debug, Default)]
+pub struct Provided {
+    /// The keys.
+    pub keyring: Keyring,
+    /// The way to KMS, where that is the provider.
+    pub kms: Option<Kms>,
+}
+
+impl From<Keyring> for Provided {
+    fn from(keyring: Keyring) -> Self {
+        Self { keyring, kms: None }
+    }
+}
+
+impl From<SealingKey> for Provided {
+    fn from(key: SealingKey) -> Self {
+        Keyring::from(key).into()
+    }
+}
+
+/// Obtains what the provider of the manifest has at hand: custodians bring their keys later, and KMS is asked later.
+pub fn obtain(genesis: &Genesis, sources: &Sources) -> Result<Provided, Error> {
+    match &genesis.manifest().sealing_provider {
         SealingProvider::Development => Ok(development(genesis, sources)?.into()),
-        SealingProvider::CustodianQuorum => Ok(Keyring::default()),
+        SealingProvider::CustodianQuorum => Ok(Provided::default()),
+        SealingProvider::AwsKms(manifest) => {
+            let relay = sources.kms_relay.clone().ok_or(Error::NoRelay)?;
+            let kms = Some(Kms::new(manifest.clone(), relay)?);
+            Ok(Provided { kms, ..Provided::default() })
+        }
     }
 }
 
@@ -124,7 +164,7 @@ mod tests {
         let genesis = Genesis::obey(Signed::sign(manifest, &[&key])).unwrap();
         let error = obtain(&genesis, &Sources::default()).unwrap_err();
         assert!(
-            error.to_string().contains("\"development\", and this build has: custodian-quorum"),
+            error.to_string().contains("\"development\", and this build has: aws-kms, custodian-quorum"),
             "{error}"
         );
     }

@@ -17,7 +17,8 @@ use crate::judge::{JudgedJob, Work, judge};
 use crate::nsm::{self, AttestationRequest, Nsm, NsmHandle};
 use crate::operators::{NotNow, Shown};
 use crate::refusal::{Failure, Unavailable};
-use crate::sealing::{self, Keyring, Sealing};
+use crate::sealing::{self, Judging, Sealing};
+use crate::sealing_provider::Provided;
 use crate::{clock, commitment, create_key, entropy, replace_policy, reseal_key, sign_transfer};
 
 /// Why a worker does not start.
@@ -87,7 +88,7 @@ impl Worker {
     pub async fn start(
         genesis: Genesis,
         nsm: Box<dyn Nsm>,
-        keyring: impl Into<Keyring>,
+        provided: impl Into<Provided>,
     ) -> Result<Self, StartError> {
         let (genesis, nsm) = (Arc::new(genesis), NsmHandle::start(nsm)?);
         commitment::commit(&nsm, &genesis).await?;
@@ -95,7 +96,7 @@ impl Worker {
         let clock = NsmClock::start(nsm.clone(), &genesis, measurements).await?;
         let shown = Shown::new(genesis.manifest(), measurements);
         let outcome_key = SigningKey::from_seed(&*entropy::draw(&nsm, "nsl-outcome-key").await?);
-        let sealing = Sealing::start(Arc::clone(&genesis), nsm.clone(), keyring.into()).await?;
+        let sealing = Sealing::start(Arc::clone(&genesis), nsm.clone(), provided.into()).await?;
         let module_id = nsm.describe().await?.module_id;
         let chains = Chains::default();
         Ok(Self { genesis, nsm, module_id, clock, shown, chains, outcome_key, sealing })
@@ -119,9 +120,10 @@ impl Worker {
                 let outcome = Box::new(self.perform(&job).await?);
                 Ok(Response::Outcome { outcome })
             }
-            Request::Sealing { about } => {
+            Request::Sealing { about, credentials } => {
                 let (operators, now_ms) = (self.shown.if_allowed()?, self.clock.now_ms().await?);
-                let answer = self.sealing.answer(*about, &operators, now_ms).await?;
+                let judging = Judging { operators: &operators, now_ms, credentials: credentials.as_ref() };
+                let answer = self.sealing.answer(*about, judging).await?;
                 Ok(Response::Sealing { answer: Box::new(answer) })
             }
         }

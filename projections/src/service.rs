@@ -19,7 +19,7 @@ use crate::queries::{self, Queries};
 use crate::read_model::{self, Definition};
 use crate::runner::{Runner, pause};
 use crate::wake;
-use crate::{log_pages, operator_acts};
+use crate::{log_pages, operator_acts, sealing_records};
 
 /// Sessions on the log: one reads ahead for each follower, one asks for the head.
 const LOG_CONNECTIONS: u32 = 6;
@@ -116,6 +116,8 @@ fn start(context: &Context<Config>, connections: Connections) -> Result<(), Erro
     let (bus, stop) = (connections.bus, context.shutdown.token());
     let acts = operator_acts::serve(connections.log.clone(), bus.clone(), stop.clone());
     context.shutdown.spawn(nsl_schemas::query::name::OPERATOR_ACTS, acts);
+    let records = sealing_records::serve(connections.log.clone(), bus.clone(), stop.clone());
+    context.shutdown.spawn(nsl_schemas::query::name::SEALING_RECORDS, records);
     let pages = log_pages::serve(connections.log, bus.clone(), stop.clone());
     context.shutdown.spawn(nsl_schemas::query::name::EVENTS, pages);
     for name in queries::NAMES {

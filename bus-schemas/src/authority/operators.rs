@@ -162,7 +162,7 @@ impl Operators {
         let genesis_sha256 = manifest.sha256();
         Self {
             genesis_sha256,
-            sealing_provider: manifest.sealing_provider,
+            sealing_provider: manifest.sealing_provider.clone(),
             quorums: vec![manifest.quorum.clone()],
             roots_from_epoch: 0,
             builds: manifest.builds.clone(),
@@ -265,8 +265,8 @@ impl Operators {
     }
 
     /// Where workers get their sealing keys.
-    pub fn sealing_provider(&self) -> SealingProvider {
-        self.sealing_provider
+    pub fn sealing_provider(&self) -> &SealingProvider {
+        &self.sealing_provider
     }
 
     /// Whether the recorded root still counts; its signatures were checked when it was recorded.

@@ -32,7 +32,7 @@ fn record(epoch: u32) -> SealingRecord {
     };
     let order = Signed::sign(statement, &[&key(1), &key(2)]);
     let shares = vec![EncryptedShare { commitment: Sha256([0; 32]), message: Base64(vec![]) }];
-    let statement = SealingStatement { key_id: "k".into(), order, shares };
+    let statement = SealingStatement { ciphertext: None, key_id: "k".into(), order, shares };
     SealingRecord { document: Base64(vec![0; 64]), statement }
 }
 

@@ -9,6 +9,7 @@ use nsl_enclave_protocol::{Endpoint, endpoint};
 use nsl_telemetry::{ServiceConfig, TelemetryConfig};
 use serde::Deserialize;
 
+use crate::kms::{ConfigError as KmsError, KmsConfig};
 use crate::launcher::{Blueprint, BlueprintError};
 
 /// The commented defaults.
@@ -33,6 +34,8 @@ pub struct Config {
     pub workers: WorkersConfig,
     /// The workers that this host starts itself.
     pub pool: PoolConfig,
+    /// The way of workers to AWS KMS.
+    pub kms: KmsConfig,
     /// The jobs.
     pub jobs: JobsConfig,
 }
@@ -114,6 +117,9 @@ pub enum Error {
     /// No worker can be started so.
     #[error(transparent)]
     Pool(#[from] BlueprintError),
+    /// Workers cannot be relayed to KMS so.
+    #[error(transparent)]
+    Kms(#[from] KmsError),
     /// Nobody would do a job.
     #[error("no workers: workers.endpoints is empty and pool.size is 0")]
     NoWorkers,
@@ -141,6 +147,7 @@ impl Config {
         let endpoints = self.endpoints()?.len();
         self.blueprint()?;
         self.lanes_per_kind()?;
+        self.kms.check()?;
         let size = self.pool.size;
         match endpoints + usize::from(size) {
             0 => Err(Error::NoWorkers),
@@ -214,6 +221,22 @@ mod tests {
         let many = format!("[{}]", many.join(","));
         assert!(matches!(pool(&many, 32), Err(Error::TooMany { endpoints: 32, size: 32 })));
         assert!(pool(&many, 31).is_ok());
+    }
+
+    #[test]
+    fn workers_are_relayed_to_one_address_or_not_at_all() {
+        let check = |more: &[&str]| configured(more).unwrap().check();
+        let listen = "kms.listen=[\"vsock://any:5007\"]";
+        let address = "kms.address=kms.eu-central-1.amazonaws.com:443";
+        assert!(check(&[listen, address]).is_ok());
+        for wrong in ["kms.address=kms.test", "kms.address=:443", "kms.address=kms.test:0", "kms.address="] {
+            let error = check(&[listen, wrong]).unwrap_err();
+            assert!(matches!(error, Error::Kms(KmsError::Address { .. })), "{wrong}");
+        }
+        let error = check(&[listen, address, "kms.credentials=file"]).unwrap_err();
+        assert!(matches!(error, Error::Kms(KmsError::NoFile)));
+        let error = check(&["kms.listen=[\"tcp://any\"]", address]).unwrap_err();
+        assert!(matches!(error, Error::Kms(KmsError::Listen(_))));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod config;
 mod failpoints;
 mod genesis;
 mod job;
+pub mod kms;
 mod lane;
 mod launcher;
 mod metrics;

@@ -10,6 +10,7 @@ use nsl_bus::{Bus, DriftPolicy, streams as definitions};
 use nsl_client::{Client, Options, issuer};
 use nsl_enclave_protocol::channel::Health;
 use nsl_enclave_protocol::{Endpoint, Pool, PoolOptions, pool};
+use nsl_schemas::authority::SealingProvider;
 use nsl_schemas::job::ENCLAVE_KINDS;
 use nsl_schemas::token::Tenant;
 use nsl_schemas::{streams, subject};
@@ -19,14 +20,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::admission::Gatekeeper;
 use crate::attestations;
 use crate::config::{self, Config};
-use crate::genesis;
+use crate::genesis::{self, Demands};
 use crate::job::Desk;
+use crate::kms;
 use crate::lane::Lane;
 use crate::launcher::{Board, Launcher, Orders, Reload};
 use crate::metrics::Metrics;
 use crate::pings::{Pings, why_not_connected};
 use crate::questions::Questions;
-use crate::sealing;
+use crate::sealing::{self, ByKms};
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 /// Between two looks at the workers' health for the metric: fresher than any scrape.
@@ -79,8 +81,11 @@ pub async fn run(context: Context<Config>, reload: Reload) -> Result<(), Error> 
     };
     let bus = bus?;
     keep_streams(&context, &bus);
-    let (desk, gatekeeper) = open_desk(&context, &bus).await?;
-    tend_sealing_keys(&context, &bus)?;
+    let demands = genesis::read(&config.genesis.file).await?;
+    let seals_by_kms = matches!(demands.operators.sealing_provider(), SealingProvider::AwsKms(_));
+    let (desk, gatekeeper) = open_desk(&context, &bus, demands)?;
+    relay_to_kms(&context, seals_by_kms)?;
+    tend_sealing_keys(&context, &bus, &desk, seals_by_kms);
     watch_health(&context, &bus, &desk.pool, &metrics);
     let stop = context.shutdown.token().clone();
     let serving = attestations::serve(bus.clone(), desk.pool.clone(), desk.call_timeout, stop);
@@ -145,10 +150,13 @@ fn keep_streams(context: &Context<Config>, bus: &Bus) {
 }
 
 /// The pool of workers, admitted by this site's manifest, and the client that reports for them.
-async fn open_desk(context: &Context<Config>, bus: &Bus) -> Result<(Desk, Arc<Gatekeeper>), Error> {
+fn open_desk(
+    context: &Context<Config>,
+    bus: &Bus,
+    demands: Demands,
+) -> Result<(Desk, Arc<Gatekeeper>), Error> {
     let config = &context.config;
     let issuer = issuer::read(&config.issuer.seed_file)?;
-    let demands = genesis::read(&config.genesis.file).await?;
     let options = Options::new(NAME, Tenant::system()).issued_by(issuer);
     let client = Client::over(bus.client().clone(), options);
     let admission_timeout = Duration::from_millis(config.workers.admission_timeout_ms.get());
@@ -164,11 +172,25 @@ async fn open_desk(context: &Context<Config>, bus: &Bus) -> Result<(Desk, Arc<Ga
     Ok((Desk { client, pool, call_timeout }, gatekeeper))
 }
 
-/// Carries what custodians and workers say to each other about sealing keys.
-fn tend_sealing_keys(context: &Context<Config>, bus: &Bus) -> Result<(), Error> {
+/// Carries workers' connections to KMS, where any are.
+fn relay_to_kms(context: &Context<Config>, seals_by_kms: bool) -> Result<(), config::Error> {
+    let config = &context.config.kms;
+    if seals_by_kms && !config.is_used() {
+        return Err(kms::ConfigError::NotRelayed.into());
+    }
+    for endpoint in config.endpoints()? {
+        let relay = kms::relay::serve(endpoint, config.clone(), context.shutdown.token().clone());
+        context.shutdown.spawn("kms relay", relay);
+    }
+    Ok(())
+}
+
+/// Carries what custodians and workers say to each other about sealing keys, and has KMS asked for those that it keeps.
+fn tend_sealing_keys(context: &Context<Config>, bus: &Bus, desk: &Desk, seals_by_kms: bool) {
     let config = &context.config;
     let timeout = Duration::from_millis(config.workers.admission_timeout_ms.get());
-    let relay = Arc::new(sealing::Relay::new(config.endpoints()?, timeout));
+    let by_kms = seals_by_kms.then(|| ByKms::new(desk.client.clone(), config.kms.clone()));
+    let relay = Arc::new(sealing::Relay::new(desk.pool.clone(), timeout, by_kms));
     let (serving, bus, stop) = (Arc::clone(&relay), bus.clone(), context.shutdown.token().clone());
     context.shutdown.spawn("sealing questions", async move { serving.serve(&bus, stop).await });
     let stop = context.shutdown.token().clone();
@@ -176,7 +198,6 @@ fn tend_sealing_keys(context: &Context<Config>, bus: &Bus) -> Result<(), Error> 
         relay.spread(stop).await;
         Ok::<(), Infallible>(())
     });
-    Ok(())
 }
 
 /// Starts the lanes of a kind; false when the service stops before its consumer is there.

@@ -12,6 +12,8 @@ use std::io::{self, Read};
 pub const PORT: u32 = 5006;
 /// Where the worker listens once it runs.
 pub const WORKER_PORT: u32 = 5005;
+/// Where the parent relays to AWS KMS, for workers that seal by it.
+pub const KMS_RELAY_PORT: u32 = 5007;
 /// What the enclave says first: whoever speaks first to some vsock monitors may lose what he said.
 pub const GREETING: &[u8; 11] = b"nsl-boot-1\n";
 /// What the enclave answers to files that it takes.

@@ -7,7 +7,7 @@ mod parent;
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
-use nsl_enclave_init::boot::{Contents, FILES, WORKER_PORT};
+use nsl_enclave_init::boot::{Contents, FILES, KMS_RELAY_PORT, WORKER_PORT};
 
 /// Where the image has the worker.
 const WORKER: &str = "/bin/nsl-enclave-worker";
@@ -37,6 +37,8 @@ fn run() -> anyhow::Result<()> {
     let files = parent::receive_files(&deliveries)?;
     let mut worker = Command::new(WORKER);
     worker.arg("--listen").arg(format!("vsock://any:{WORKER_PORT}")).args(store(&files)?);
+    // Dialled only where the manifest seals by KMS.
+    worker.arg("--kms-relay").arg(format!("vsock://{}:{KMS_RELAY_PORT}", parent::PARENT_CID));
     say("starting the worker");
     let status = worker.status().context("worker cannot be started")?;
     ensure!(status.success(), "worker ended with {status}");

@@ -8,7 +8,7 @@ use nsl_enclave_init::boot::{ACCEPTED, Contents, GREETING, PORT, decode};
 use vsock::{VMADDR_CID_ANY, VsockListener, VsockStream};
 
 /// The parent's context id: 3 on Nitro; an emulated enclave's monitor passes on nothing but what is for 2.
-const PARENT_CID: u32 = if cfg!(feature = "development") { 2 } else { 3 };
+pub(crate) const PARENT_CID: u32 = if cfg!(feature = "development") { 2 } else { 3 };
 /// Where nitro-cli waits for the heartbeat.
 const HEARTBEAT_PORT: u32 = 9000;
 /// The heartbeat, and its answer.

@@ -6,8 +6,10 @@
 //! count and wait is bounded, see [`limits`].
 
 pub mod channel;
+pub mod credentials;
 pub mod endpoint;
 pub mod frame;
+pub mod http;
 pub mod hybrid;
 pub mod limits;
 pub mod link;
@@ -19,6 +21,7 @@ pub mod server;
 pub mod stream;
 
 pub use channel::{Admission, AdmissionError, Channel, ChannelOptions, Newcomer};
+pub use credentials::AwsCredentials;
 pub use endpoint::Endpoint;
 pub use listener::Listener;
 pub use pool::{Pool, PoolOptions};

@@ -7,6 +7,8 @@ use nsl_schemas::job::EnclaveJob;
 use nsl_schemas::sealing::SealingRequest;
 use serde::{Deserialize, Serialize};
 
+use crate::credentials::AwsCredentials;
+
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]
@@ -32,6 +34,9 @@ pub enum Request {
     Sealing {
         /// What.
         about: Box<SealingRequest>,
+        /// What requests to KMS are signed with, where meeting this one takes some.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credentials: Option<AwsCredentials>,
     },
 }
 

@@ -1,6 +1,6 @@
-//! A sealing key is born, split for its custodians, and forgotten; what remains is its record.
+//! A sealing key is born, split for its custodians or wrapped by KMS, and forgotten; what remains is its record.
 
-use nsl_schemas::authority::{Operators, Signed};
+use nsl_schemas::authority::{SealingProvider, Signed};
 use nsl_schemas::bytes::Base64;
 use nsl_schemas::sealing::{
     Custodian, EncryptedShare, SHARE_TO_CUSTODIAN, SealingOrder, SealingRecord, SealingStatement,
@@ -9,7 +9,7 @@ use nsl_schemas::sealing::{
 use nsl_verify::hpke;
 use zeroize::Zeroizing;
 
-use super::{Error, Sealing, shamir};
+use super::{Error, Judging, Sealing, shamir};
 use crate::entropy;
 use crate::nsm::AttestationRequest;
 use crate::refusal::Unavailable;
@@ -20,9 +20,26 @@ impl Sealing {
     pub(super) async fn found(
         &self,
         order: Signed<SealingOrder>,
-        operators: &Operators,
+        judging: Judging<'_>,
     ) -> Result<SealingRecord, Error> {
-        order.check_new(operators)?;
+        order.check_new(judging.operators)?;
+        let statement = match judging.operators.sealing_provider() {
+            SealingProvider::AwsKms(_) => self.found_by_kms(order, judging).await?,
+            SealingProvider::CustodianQuorum | SealingProvider::Development => self.split(order).await?,
+        };
+        let user_data = Some(statement.user_data().0.to_vec());
+        let request = AttestationRequest { user_data, ..AttestationRequest::default() };
+        let document = Base64(self.nsm.attest(request).await.map_err(Unavailable::Nsm)?);
+        tracing::info!(
+            key_id = statement.key_id,
+            epoch = statement.order.statement.epoch,
+            "sealing key founded"
+        );
+        Ok(SealingRecord { document, statement })
+    }
+
+    /// Draws a key and splits it for its custodians.
+    async fn split(&self, order: Signed<SealingOrder>) -> Result<SealingStatement, Error> {
         let secret = self.draw("nsl-sealing-secret").await?;
         let mut coefficients = Vec::new();
         for _ in 1..order.statement.threshold {
@@ -33,20 +50,14 @@ impl Sealing {
             let share = shamir::share(&secret, &coefficients, number);
             shares.push(self.encrypt(&share, custodian, &order.statement).await?);
         }
-        let key_id = SealingKey::derive(secret.as_slice(), self.genesis.sha256())
-            .map_err(Unavailable::Seal)?
-            .id()
-            .to_owned();
-        let statement = SealingStatement { key_id, order, shares };
-        let user_data = Some(statement.user_data().0.to_vec());
-        let request = AttestationRequest { user_data, ..AttestationRequest::default() };
-        let document = Base64(self.nsm.attest(request).await.map_err(Unavailable::Nsm)?);
-        tracing::info!(
-            key_id = statement.key_id,
-            epoch = statement.order.statement.epoch,
-            "sealing key founded"
-        );
-        Ok(SealingRecord { document, statement })
+        let key_id = self.key_id(secret.as_slice())?;
+        Ok(SealingStatement { ciphertext: None, key_id, order, shares })
+    }
+
+    /// Names the key that `secret` makes.
+    pub(super) fn key_id(&self, secret: &[u8]) -> Result<String, Error> {
+        let key = SealingKey::derive(secret, self.genesis.sha256()).map_err(Unavailable::Seal)?;
+        Ok(key.id().to_owned())
     }
 
     async fn encrypt(

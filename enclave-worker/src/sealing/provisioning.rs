@@ -2,7 +2,6 @@
 //! nothing; the share that makes the quorum brings the key.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use nsl_schemas::authority::Operators;
 use nsl_schemas::bytes::{Base64, HpkeKey, Sha256};
@@ -10,11 +9,8 @@ use nsl_schemas::sealing::{
     AwaitedKey, SHARE_BYTES, SHARE_TO_WORKER, SealingKeyName, SealingRecord, SealingStatement,
     share_commitment,
 };
-use nsl_verify::attestation::{self, VerifyTime};
 
-use super::{Error, Sealing, shamir};
-use crate::refusal::Unavailable;
-use crate::seal::SealingKey;
+use super::{Error, Sealing, name, shamir};
 
 /// Most keys that are awaited at once. A host that founds keys by an order of the past can crowd out the one that its
 /// custodians mean, which delays them and gives it nothing.
@@ -46,10 +42,6 @@ impl Awaited {
     fn is_complete(&self) -> bool {
         self.shares.len() >= usize::from(self.statement.order.statement.threshold)
     }
-}
-
-fn name(statement: &SealingStatement) -> SealingKeyName {
-    SealingKeyName { epoch: statement.order.statement.epoch, key_id: statement.key_id.clone() }
 }
 
 impl Provisioning {
@@ -96,21 +88,7 @@ impl Sealing {
         }
         let (place, share) = self.judge_share(custodian, message, &statement)?;
         let complete = self.provisioning().take(statement, place, share);
-        complete.map_or(Ok(()), |awaited| self.restore(&awaited))
-    }
-
-    /// Whether a worker of an allowed build founded the key, by an order of the operators. The founder's build must be
-    /// allowed still: one that was revoked may have told its shares to anybody.
-    fn judge(&self, record: SealingRecord, operators: &Operators) -> Result<SealingStatement, Error> {
-        let SealingRecord { document, statement } = record;
-        statement.check(operators)?;
-        let (expectation, root) = (self.expectation(operators), self.genesis.root());
-        let document = attestation::verify(&document.0, &expectation, root, VerifyTime::Document)?;
-        if document.user_data.as_deref() == Some(statement.user_data().0.as_slice()) {
-            Ok(statement)
-        } else {
-            Err(Error::OtherStatement)
-        }
+        complete.map_or(Ok(()), |awaited| self.combine(&awaited))
     }
 
     fn judge_share(
@@ -134,21 +112,10 @@ impl Sealing {
         if is_committed { Ok((place, share)) } else { Err(Error::WrongShare) }
     }
 
-    fn restore(&self, awaited: &Awaited) -> Result<(), Error> {
+    fn combine(&self, awaited: &Awaited) -> Result<(), Error> {
         let threshold = usize::from(awaited.statement.order.statement.threshold);
         let shares: Vec<&shamir::Share> = awaited.shares.values().take(threshold).collect();
         let secret = shamir::combine(&shares);
-        let key = SealingKey::derive(secret.as_slice(), self.genesis.sha256()).map_err(Unavailable::Seal)?;
-        let name = awaited.name();
-        if key.id() != name.key_id {
-            return Err(Error::OtherKey);
-        }
-        self.keyring.insert(name.epoch, Arc::new(key));
-        tracing::info!(
-            epoch = name.epoch,
-            key_id = name.key_id,
-            "sealing key brought back by its custodians"
-        );
-        Ok(())
+        self.restore(awaited.name(), secret.as_slice(), "custodians")
     }
 }

@@ -49,7 +49,7 @@ fn order(site: &Site, epoch: u32) -> SealingOrder {
 }
 
 async fn sealing(worker: &Worker, about: SealingRequest) -> Result<SealingAnswer, String> {
-    match ask(worker, &Request::Sealing { about: Box::new(about) }).await {
+    match ask(worker, &Request::Sealing { about: Box::new(about), credentials: None }).await {
         Response::Sealing { answer } => Ok(*answer),
         Response::Error { code, .. } => Err(code),
         other => panic!("{other:?}"),
@@ -405,6 +405,6 @@ async fn keys_are_taken_from_no_one_but_an_attested_worker_that_sealed_them_to_t
 async fn a_worker_of_a_custodian_quorum_starts_without_keys() {
     let genesis = Genesis::obey(site().genesis).unwrap();
     let sources = nsl_enclave_worker::sealing_provider::Sources::default();
-    let keyring = nsl_enclave_worker::sealing_provider::obtain(&genesis, &sources).unwrap();
-    assert!(keyring.names().is_empty());
+    let provided = nsl_enclave_worker::sealing_provider::obtain(&genesis, &sources).unwrap();
+    assert!(provided.keyring.names().is_empty());
 }

@@ -3,7 +3,7 @@
 use nsl_enclave_protocol::{Request, Response};
 use nsl_enclave_worker::nsm::software::{DevelopmentRoot, SoftwareNsm};
 use nsl_enclave_worker::seal::SealingKey;
-use nsl_enclave_worker::sealing::Keyring;
+use nsl_enclave_worker::sealing_provider::Provided;
 use nsl_enclave_worker::{Genesis, Worker};
 use nsl_neo::native;
 use nsl_schemas::authority::{
@@ -85,13 +85,13 @@ impl Site {
     }
 
     /// One that begins with these sealing keys.
-    pub(crate) async fn worker_with(&self, keyring: impl Into<Keyring>) -> Worker {
-        self.start(MEASUREMENTS, keyring).await
+    pub(crate) async fn worker_with(&self, provided: impl Into<Provided>) -> Worker {
+        self.start(MEASUREMENTS, provided).await
     }
 
-    async fn start(&self, measurements: [[u8; 48]; 3], keyring: impl Into<Keyring>) -> Worker {
+    async fn start(&self, measurements: [[u8; 48]; 3], provided: impl Into<Provided>) -> Worker {
         let genesis = Genesis::obey(self.genesis.clone()).unwrap();
-        Worker::start(genesis, Box::new(self.nsm(measurements)), keyring).await.unwrap()
+        Worker::start(genesis, Box::new(self.nsm(measurements)), provided).await.unwrap()
     }
 
     pub(crate) fn expectation(&self) -> Expectation {

@@ -102,7 +102,7 @@ fn the_development_sealing_key_is_a_file_of_32_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sealing-key");
     let genesis = Genesis::obey(Site::new().genesis).unwrap();
-    let sources = Sources { development_key_file: Some(path.clone()) };
+    let sources = Sources { development_key_file: Some(path.clone()), ..Sources::default() };
     assert!(matches!(obtain(&genesis, &Sources::default()), Err(sealing_provider::Error::NoFile)));
     assert!(matches!(obtain(&genesis, &sources), Err(sealing_provider::Error::Read { .. })));
     for (bytes, is_key) in [(31, false), (32, true), (33, false)] {

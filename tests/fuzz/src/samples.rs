@@ -1,4 +1,4 @@
-//! What mutations start from: the contract's golden vectors and events, and a document.
+//! What mutations start from: the contract's golden vectors and events, a document, an answer, and envelopes.
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,11 @@ pub fn samples() -> std::io::Result<Vec<Vec<u8>>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut samples = vec![std::fs::read(root.join("commands/cli/tests/it/samples/private-root.cose"))?];
     samples.extend(frames());
+    samples
+        .push(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}".to_vec());
+    for file in files(&root.join("enclave-worker/src/kms/cms/vectors"))? {
+        samples.push(std::fs::read(file)?);
+    }
     for file in files(&root.join("bus-schemas/contract/golden"))? {
         samples.push(std::fs::read(file)?);
     }

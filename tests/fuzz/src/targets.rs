@@ -1,7 +1,9 @@
 //! The targets. A new decoder of untrusted bytes adds its line to [`TARGETS`].
 
 use nsl_enclave_protocol::frame::Decoder;
+use nsl_enclave_protocol::http::AnswerReader;
 use nsl_enclave_protocol::{Request, Response};
+use nsl_enclave_worker::kms::cms::Envelope;
 use nsl_neo::nep2::{self, ScryptParameters};
 use nsl_neo::nep6::Wallet;
 use nsl_neo::{Address, Nep17Transfer, PublicKey, Transaction, UnsignedTransaction, amount, wif};
@@ -26,7 +28,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "attestation", run: attestation },
     Target { name: "frames", run: frames },
     Target { name: "worker-messages", run: worker_messages },
@@ -37,6 +39,8 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "transactions", run: transactions },
     Target { name: "scripts", run: scripts },
     Target { name: "keys", run: keys },
+    Target { name: "http-answers", run: http_answers },
+    Target { name: "kms-envelopes", run: kms_envelopes },
 ];
 
 /// The target of this name.
@@ -154,4 +158,22 @@ fn keys(input: &[u8]) {
     let _ = nkey::SigningKey::parse_seed(text);
     let _ = text.parse::<Address>();
     let _ = amount::parse(text, 8);
+}
+
+fn http_answers(input: &[u8]) {
+    let whole = AnswerReader::default().feed(input).ok().flatten();
+    // The same bytes one at a time are the same answer.
+    let mut torn = AnswerReader::default();
+    let fed = input.chunks(1).map_while(|piece| torn.feed(piece).ok());
+    let last = fed.take(TORN_BYTES_MAX).last().flatten();
+    if whole.is_some() && input.len() <= TORN_BYTES_MAX {
+        assert!(whole == last, "torn and whole answer differ");
+    }
+}
+
+/// Most bytes that are fed one at a time: each looks for the head's end anew.
+const TORN_BYTES_MAX: usize = 2048;
+
+fn kms_envelopes(input: &[u8]) {
+    let _ = Envelope::parse(input);
 }

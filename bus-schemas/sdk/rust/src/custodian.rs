@@ -8,10 +8,9 @@ use futures::StreamExt as _;
 use nsl_schemas::authority::{Build, GenesisManifest, Operators, Signed};
 use nsl_schemas::bytes::{Base64, HpkeKey};
 use nsl_schemas::errors;
-use nsl_schemas::event::sealing::SealingEvent;
 use nsl_schemas::event::wallet::WalletEvent;
 use nsl_schemas::nkey::SigningKey;
-use nsl_schemas::query::{Page, name};
+use nsl_schemas::query::{Page, PageRequest, name};
 use nsl_schemas::sealing::{
     PROVISIONING_KEY, RecordError, SHARE_BYTES, SHARE_TO_CUSTODIAN, SHARE_TO_WORKER, SealingAnswer,
     SealingOrder, SealingQuestion, SealingRecord, SealingReply, SealingRequest, SealingWorker,
@@ -27,6 +26,10 @@ use crate::events::{self, EventFilter, FIRST_POSITION};
 use crate::prepared::unix_now_ms;
 use crate::{Client, QueryError, operators};
 
+/// Records of one question: an answer holds at most a megabyte, a record 44 KiB.
+const RECORDS_PER_PAGE: u32 = 16;
+/// Most records that are taken in: a key a day for ten years, and an end to what a service can make a client hold.
+const RECORDS_MAX: usize = 4096;
 /// Times that a worker is asked for by name: of several hosts any may take the question, and only one has the worker.
 const TRIES_MAX: usize = 16;
 
@@ -140,11 +143,12 @@ fn draw() -> Result<Zeroizing<[u8; 32]>, Error> {
     Ok(drawn)
 }
 
-fn filter(aggregate: &str, name: &str, tenant: Option<Tenant>) -> EventFilter {
+/// A wallet's events of this name, whoever's.
+fn filter(name: &str) -> EventFilter {
     let literal = "callers give literals of permitted characters";
     EventFilter {
-        tenant,
-        aggregate: Some(AggregateType::parse(aggregate).expect(literal)),
+        tenant: None,
+        aggregate: Some(AggregateType::parse("wallet").expect(literal)),
         id: None,
         name: Some(EventName::parse(name).expect(literal)),
     }
@@ -213,14 +217,18 @@ impl Client {
 
     /// The log's sealing keys, oldest first.
     pub async fn sealing_records(&self) -> Result<Vec<SealingRecord>, Error> {
-        let filter = filter("sealing", "sealing-key-founded", Some(Tenant::system()));
-        let mut events = self.events_to_head(&filter, FIRST_POSITION).await?;
         let mut records = Vec::new();
-        while let Some(event) = events.next().await {
-            let SealingEvent::SealingKeyFounded(founded) = event?.decode()?;
-            records.push(founded.record);
+        let mut after = None;
+        loop {
+            let question = PageRequest { limit: RECORDS_PER_PAGE, after };
+            let page: Page<SealingRecord> =
+                self.query(&Tenant::system(), name::SEALING_RECORDS, &question).await?;
+            records.extend(page.data);
+            if page.next.is_none() || records.len() >= RECORDS_MAX {
+                return Ok(records);
+            }
+            after = page.next;
         }
-        Ok(records)
     }
 
     /// The workers of a host with their sealing keys, as they say themselves.
@@ -236,7 +244,7 @@ impl Client {
         // By subject: the position and the sealing key of the last event that tells one.
         let mut sealed: BTreeMap<String, (u64, String)> = BTreeMap::new();
         for event_name in ["key-created", "policy-changed", "key-resealed"] {
-            let mut events = self.events_to_head(&filter("wallet", event_name, None), FIRST_POSITION).await?;
+            let mut events = self.events_to_head(&filter(event_name), FIRST_POSITION).await?;
             while let Some(event) = events.next().await {
                 let event = event?;
                 let Some(found) = sealing_key_of(event.decode()?) else { continue };

@@ -24,9 +24,12 @@ impl Error {
         match self {
             Self::Failed { code, .. } => code,
             Self::UnknownWorker(_) => errors::NOT_FOUND.code,
-            Self::Call(_) | Self::Malformed(_) | Self::Unexpected | Self::NoWorker => {
-                errors::UNAVAILABLE.code
-            }
+            Self::Call(_)
+            | Self::Malformed(_)
+            | Self::Unexpected
+            | Self::NoWorker
+            | Self::Credentials(_)
+            | Self::Records(_) => errors::UNAVAILABLE.code,
         }
     }
 }
@@ -79,7 +82,8 @@ impl Relay {
             }
             None => workers.next().ok_or(Error::NoWorker)?,
         };
-        let answer = asked.ask(about).await?;
+        let credentials = self.credentials_for(&about).await?;
+        let answer = asked.ask_with(about, credentials).await?;
         Ok(SealingReply { answer, worker: asked.description.module_id })
     }
 

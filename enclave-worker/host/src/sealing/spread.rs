@@ -16,16 +16,20 @@ impl Relay {
     pub(crate) async fn spread(&self, stop: CancellationToken) {
         let mut looks = tokio::time::interval(INTERVAL);
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
-            if stop.run_until_cancelled(self.level()).await.is_none() {
+            let tended = async {
+                let workers = self.workers().await;
+                self.open_by_kms(&workers).await;
+                self.level(&workers).await;
+            };
+            if stop.run_until_cancelled(tended).await.is_none() {
                 return;
             }
         }
     }
 
     /// Whoever lacks a key gets it from whoever has it.
-    async fn level(&self) {
-        let workers = self.workers().await;
-        for taker in &workers {
+    async fn level(&self, workers: &[Worker]) {
+        for taker in workers {
             let Some(giver) = workers.iter().find(|giver| has_more(giver, taker)) else { continue };
             let (from, to) = (&giver.description.module_id, &taker.description.module_id);
             match forward(giver, taker).await {

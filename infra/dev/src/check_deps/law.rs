@@ -21,7 +21,8 @@ pub(super) const INFRA: [&str; 5] =
     ["nsl-bus", "nsl-config", "nsl-event-store", "nsl-neo-rpc", "nsl-telemetry"];
 
 /// Tools and tests: they use everything, nothing uses them, in tests neither.
-pub(super) const LEAVES: [&str; 5] = ["nsl-dev", "nsl-tests", "nsl-load", "nsl-simulation", "nsl-fuzz"];
+pub(super) const LEAVES: [&str; 6] =
+    ["nsl-dev", "nsl-tests", "nsl-load", "nsl-simulation", "nsl-fuzz", "nsl-kms"];
 
 /// Real services for tests: any crate may use it as a dev-dependency, only the leaves otherwise.
 pub(super) const TEST_SUPPORT: &str = "nsl-local-services";
@@ -70,7 +71,7 @@ pub(super) const ENCLAVE_CRATES: [&str; 7] = [
 pub(super) const FORBIDDEN_IN_ENCLAVE: [&str; 8] =
     ["async-nats", "axum", "cqrs-es", "hyper", "postgres-es", "reqwest", "sqlx", "ureq"];
 
-pub(super) const LAW: [Rule; 30] = [
+pub(super) const LAW: [Rule; 31] = [
     only("nsl-schemas", &[]),
     only("nsl-verify", &[]),
     only("nsl-policy", &["nsl-schemas", "nsl-neo"]),
@@ -104,6 +105,7 @@ pub(super) const LAW: [Rule; 30] = [
     Rule { package: LEAVES[2], uses: Uses::Anything },
     Rule { package: LEAVES[3], uses: Uses::Anything },
     Rule { package: LEAVES[4], uses: Uses::Anything },
+    Rule { package: LEAVES[5], uses: Uses::Anything },
 ];
 
 const fn only(package: &'static str, crates: &'static [&'static str]) -> Rule {

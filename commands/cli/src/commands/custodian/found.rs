@@ -20,12 +20,13 @@ use crate::session::{Invocation, Session};
 /// Have a worker found a sealing key.
 #[derive(Debug, Args)]
 pub(crate) struct Found {
-    /// A custodian, as NAME=KEY with the public key that `keygen` printed; repeat it for each.
-    #[arg(long, value_name = "NAME=KEY", required = true, value_parser = parse_custodian)]
+    /// A custodian, as NAME=KEY with the public key that `keygen` printed; repeat it for each. None where the manifest seals
+    /// by AWS KMS.
+    #[arg(long, value_name = "NAME=KEY", requires = "threshold", value_parser = parse_custodian)]
     custodian: Vec<Custodian>,
     /// How many of the custodians bring the key back.
-    #[arg(long, value_name = "COUNT")]
-    threshold: u8,
+    #[arg(long, value_name = "COUNT", requires = "custodian")]
+    threshold: Option<u8>,
     /// The seed file of an operator's key; repeat it until the quorum is met.
     #[arg(long, value_name = "FILE", required = true)]
     seed: Vec<PathBuf>,
@@ -54,7 +55,7 @@ impl Found {
             genesis_sha256: genesis.sha256(),
             issued_at_ms: unix_now_ms(),
             quorum_epoch: operators.epoch(),
-            threshold: self.threshold,
+            threshold: self.threshold.unwrap_or_default(),
         };
         let order = custodian::order(&operators, order, &keys)?;
         let record = session.client.found_sealing_key(&genesis, self.worker, order).await?;

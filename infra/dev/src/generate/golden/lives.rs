@@ -162,6 +162,8 @@ fn sealing_record(extent: Extent) -> SealingRecord {
     };
     let share = |_| EncryptedShare { commitment: extent.sha256("share"), message: extent.bytes(&[5; 81]) };
     let statement = SealingStatement {
+        // Custodians' keys have none, and they are what is usual.
+        ciphertext: extent.of(None, None, Some(extent.bytes(&[6; 184]))),
         key_id: extent.text("0123456789abcdef"),
         order: signed(extent, order),
         shares: extent.list(CUSTODIANS_MAX, share),

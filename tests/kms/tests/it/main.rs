@@ -1,0 +1,11 @@
+//! Workers and hosts against a server that speaks AWS KMS' protocol: what they take from it, and what they refuse.
+//!
+//! `processes` needs `NSL_TEST_NATS_URL`, a server of the test's own with JetStream, and the programs of host and worker,
+//! built with the feature `development`; it says so when they are absent.
+
+mod answers;
+mod jobs;
+mod keys;
+mod processes;
+mod site;
+mod transport;
