@@ -19,6 +19,7 @@ pub mod outcome;
 pub mod policy;
 pub mod price;
 pub mod query;
+pub mod reservation;
 pub mod result;
 #[cfg(feature = "schema")]
 pub mod schema;
