@@ -17,6 +17,7 @@ pub mod nkey;
 pub mod number;
 pub mod outcome;
 pub mod policy;
+pub mod pool_view;
 pub mod price;
 pub mod query;
 pub mod reservation;
