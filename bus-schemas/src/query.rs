@@ -248,7 +248,8 @@ pub struct SigningRequest {
     pub id: Uuid,
     /// Whose wallet.
     pub wallet: AggregateId,
-    /// `awaiting-approvals`, `requested`, `signed`, `refused`, `cancelled` or `expired`: no worker signed it in time.
+    /// `awaiting-approvals`, `requested`, `reserved` (under a policy that counts), `signed`, `refused`, `cancelled` or
+    /// `expired`: no worker signed it in time.
     pub status: String,
     /// How many more approvers must approve; null where none ever had to.
     #[serde(default)]

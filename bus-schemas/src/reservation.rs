@@ -12,6 +12,10 @@ use crate::token::{AggregateId, Tenant};
 
 /// What the hashed and sealed bytes of a [`Reservation`] begin with.
 pub const RESERVATION_TAG: &str = "nsl-reservation-v1";
+/// How long after it was made a reservation may be signed for. It counts in the window of the time that it was made at, so
+/// reservations that were kept could all be used at once, in one later window: this bounds how far. An hour is as long as
+/// a transfer waits for its signature by default, and as a quoted one is valid.
+pub const RESERVATION_USE_MS_MAX: u64 = 60 * 60 * 1_000;
 /// Bytes of a seal.
 pub const SEAL_BYTES: usize = 32;
 

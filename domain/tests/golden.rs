@@ -18,7 +18,7 @@ use serde_json::Value;
 const EXTENTS: [&str; 3] = ["minimal", "full", "extreme"];
 
 /// Every event of a wallet, in an order in which they may happen.
-const WALLET: [&str; 26] = [
+const WALLET: [&str; 27] = [
     "creation-requested",
     "creation-refused",
     "creation-requested",
@@ -41,6 +41,7 @@ const WALLET: [&str; 26] = [
     "transfer-requested",
     "transfer-request-expired",
     "transfer-requested",
+    "transfer-reserved",
     "transfer-signed",
     "transfer-confirmed",
     "transfer-requested",

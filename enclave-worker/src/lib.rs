@@ -19,11 +19,14 @@ mod operators;
 mod refusal;
 mod replace_policy;
 mod reseal_key;
+mod reservation_seal;
+mod reserve_transfer;
 pub mod seal;
 pub mod sealing;
 pub mod sealing_provider;
 mod sign_transfer;
 mod wallet_key;
+mod withheld_mode;
 pub mod worker;
 
 pub use genesis::Genesis;

@@ -13,12 +13,15 @@ use nsl_schemas::outcome::{JobResult, SealedKey, SignedOutcome};
 use crate::chains::Chains;
 use crate::clock::NsmClock;
 use crate::genesis::Genesis;
-use crate::judge::{JudgedJob, Work, judge};
+use crate::judge::{JudgedJob, TransferWork, Work, judge};
 use crate::nsm::{self, AttestationRequest, Nsm, NsmHandle};
 use crate::operators::{NotNow, Shown};
 use crate::refusal::{Failure, Unavailable};
 use crate::sealing::{self, Keyring, Sealing};
-use crate::{clock, commitment, create_key, entropy, replace_policy, reseal_key, sign_transfer};
+use crate::withheld_mode::Proof;
+use crate::{
+    clock, commitment, create_key, entropy, replace_policy, reseal_key, reserve_transfer, sign_transfer,
+};
 
 /// Why a worker does not start.
 #[derive(Debug, thiserror::Error)]
@@ -187,8 +190,13 @@ impl Worker {
             Work::ResealKey(reseal, state) => {
                 reseal_key::reseal_key(nsm, keyring, subject, reseal, state).await
             }
-            Work::SignTransfer(transfer, approvals, state) => {
-                sign_transfer::sign_transfer(keyring, subject, transfer, approvals, state)
+            Work::ReserveTransfer(TransferWork { transfer, approvals, reservation: last, state }) => {
+                let last = last.as_ref();
+                reserve_transfer::reserve_transfer(keyring, subject, transfer, approvals, last, state)
+            }
+            Work::SignTransfer(TransferWork { transfer, approvals, reservation, state }) => {
+                let proof = Proof { reservation: reservation.as_ref(), ..Proof::default() };
+                sign_transfer::sign_transfer(keyring, subject, transfer, approvals, state, proof)
             }
         }
     }
@@ -201,10 +209,15 @@ fn post_state<'a>(result: &'a JobResult, task: &'a EnclaveTask) -> Option<&'a Se
             Some(sealed_key)
         }
         (
-            JobResult::TransferSigned { .. } | JobResult::Refused { .. },
-            EnclaveTask::ReplacePolicy { sealed_key, .. } | EnclaveTask::SignTransfer { sealed_key, .. },
+            JobResult::TransferReserved { .. } | JobResult::TransferSigned { .. } | JobResult::Refused { .. },
+            EnclaveTask::ReplacePolicy { sealed_key, .. }
+            | EnclaveTask::ReserveTransfer { sealed_key, .. }
+            | EnclaveTask::SignTransfer { sealed_key, .. },
         ) => Some(sealed_key),
-        (JobResult::TransferSigned { .. } | JobResult::Refused { .. }, EnclaveTask::CreateKey) => None,
+        (
+            JobResult::TransferReserved { .. } | JobResult::TransferSigned { .. } | JobResult::Refused { .. },
+            EnclaveTask::CreateKey,
+        ) => None,
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum Done {
     Refused,
     /// Its outcome was recorded before.
     Repeated,
+    /// It reserved after a reservation that is not the wallet's last any more; its turn comes again.
+    Overtaken,
 }
 
 impl Done {
@@ -34,6 +36,7 @@ impl Done {
             Self::Performed => "performed",
             Self::Refused => "refused",
             Self::Repeated => "repeated",
+            Self::Overtaken => "overtaken",
         }
     }
 }
@@ -95,6 +98,7 @@ impl Desk {
         let is_refused = matches!(outcome.result, JobResult::Refused { .. });
         Ok(match report::report(&self.client, &requested, outcome).await? {
             Reported::Repeated => Done::Repeated,
+            Reported::Overtaken => Done::Overtaken,
             Reported::Recorded if is_refused => Done::Refused,
             Reported::Recorded => Done::Performed,
         })

@@ -49,8 +49,8 @@ fn transfer_issued_at(
     sealed_key: &SealedKey,
     policy: &Policy,
 ) -> EnclaveJob {
-    let task =
-        EnclaveTask::SignTransfer { approvals, sealed_key: sealed_key.clone(), policy: policy.clone() };
+    let (sealed_key, policy) = (sealed_key.clone(), policy.clone());
+    let task = EnclaveTask::SignTransfer { approvals, reservation: None, sealed_key, policy };
     site.job_issued_at(issued_at_ms, "main", "request-transfer", canonical::to_string(&transfer()), task)
 }
 

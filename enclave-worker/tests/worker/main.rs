@@ -10,6 +10,8 @@ mod operators;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod reservations;
+#[cfg(test)]
 mod sealing;
 #[cfg(test)]
 mod site;

@@ -117,6 +117,7 @@ impl Site {
         let payload = canonical::to_string(&transfer());
         let task = EnclaveTask::SignTransfer {
             approvals: Vec::new(),
+            reservation: None,
             sealed_key: sealed_key.clone(),
             policy: self.policy.clone(),
         };

@@ -19,7 +19,7 @@ use nsl_schemas::event::wallet::{
     CreationRefused, CreationRequested, KeyCreated, KeyResealRefused, KeyResealRequested, KeyResealed,
     OutcomeProof, PolicyChangeCancelled, PolicyChangeRefused, PolicyChangeRequested, PolicyChanged, Refusal,
     TransferApproved, TransferCancelled, TransferConfirmed, TransferExpired, TransferRefused,
-    TransferRequestExpired, TransferRequested, TransferSigned, WalletEvent,
+    TransferRequestExpired, TransferRequested, TransferReserved, TransferSigned, WalletEvent,
 };
 use nsl_schemas::event::worker::{WorkerEvent, WorkerRegistered};
 use nsl_schemas::number::{Amount, Datoshi, PriceE8, UnixMs};
@@ -224,7 +224,7 @@ fn worker(extent: Extent) -> WorkerRegistered {
 }
 
 /// A refused creation, then a wallet whose policy change and transfer are refused before others are not.
-fn wallet(extent: Extent) -> [WalletEvent; 18] {
+fn wallet(extent: Extent) -> [WalletEvent; 19] {
     let request_id = extent.uuid();
     let request_sha256 = extent.sha256("request");
     let tx_hash = || extent.text(&transfers::unsigned().hash().to_string());
@@ -260,6 +260,7 @@ fn wallet(extent: Extent) -> [WalletEvent; 18] {
             approval: held::approval(extent),
             approvals_missing: extent.of(0, 1, u8::MAX),
             request_id,
+            reserves: extent.of(false, true, true),
         }
         .into(),
         TransferCancelled { cancellation: held::cancellation(extent), request_id, tx_hash: tx_hash() }.into(),
@@ -268,11 +269,13 @@ fn wallet(extent: Extent) -> [WalletEvent; 18] {
             not_before_ms: extent.optional(UnixMs(extent.u64(1_750_000_000_000))),
             request_id,
             request_sha256,
+            reserves: extent.of(false, true, true),
             transfer: transfer_of(extent),
             tx_hash: tx_hash(),
             sign_by_ms: extent.optional(UnixMs(extent.u64(1_750_000_000_000))),
         }
         .into(),
+        TransferReserved { outcome: outcome(), request_id, reservation: held::reservation(extent) }.into(),
         TransferSigned {
             request_id,
             tx_hash: tx_hash(),
