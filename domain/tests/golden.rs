@@ -47,7 +47,7 @@ const WALLET: [&str; 27] = [
     "transfer-requested",
     "transfer-expired",
 ];
-const AUTHORITY: [&str; 8] = [
+const AUTHORITY: [&str; 9] = [
     "genesis-recorded",
     "root-registered",
     "issuer-granted",
@@ -56,6 +56,7 @@ const AUTHORITY: [&str; 8] = [
     "build-revoked",
     "worker-revoked",
     "quorum-replaced",
+    "pool-established",
 ];
 const PRICE_FEED: [&str; 2] = ["feed-registered", "round-recorded"];
 const SEALING: [&str; 1] = ["sealing-key-founded"];
