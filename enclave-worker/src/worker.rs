@@ -9,18 +9,22 @@ use nsl_schemas::errors::{self, ErrorCode};
 use nsl_schemas::job::{EnclaveJob, EnclaveTask};
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::outcome::{JobResult, SealedKey, SignedOutcome};
+use nsl_schemas::pool_view::Certificate;
+use nsl_schemas::reservation::SealedReservation;
 
 use crate::chains::Chains;
 use crate::clock::NsmClock;
 use crate::genesis::Genesis;
-use crate::judge::{JudgedJob, TransferWork, Work, judge};
+use crate::judge::{JudgedJob, PresentedState, TransferWork, Work, judge};
 use crate::nsm::{self, AttestationRequest, Nsm, NsmHandle};
 use crate::operators::{NotNow, Shown};
-use crate::refusal::{Failure, Unavailable};
+use crate::pool_member::PoolMember;
+use crate::refusal::{Failure, Refusal, Unavailable};
 use crate::sealing::{self, Keyring, Sealing};
 use crate::withheld_mode::Proof;
 use crate::{
-    clock, commitment, create_key, entropy, replace_policy, reseal_key, reserve_transfer, sign_transfer,
+    clock, commitment, create_key, endorse, endorser, entropy, replace_policy, reseal_key, reserve_transfer,
+    sign_transfer,
 };
 
 /// Why a worker does not start.
@@ -55,6 +59,10 @@ enum Error {
     Act(#[from] ActError),
     #[error(transparent)]
     Sealing(#[from] sealing::Error),
+    #[error("the pool's member does not do that")]
+    Member(#[from] endorser::Error),
+    #[error("the reservation is not a worker's")]
+    Reservation(#[source] Refusal),
 }
 
 impl Error {
@@ -66,6 +74,8 @@ impl Error {
             Self::Act(_) => errors::STATEMENT_INVALID,
             Self::Unavailable(error) => error.code(),
             Self::Sealing(error) => error.code(),
+            Self::Member(error) => error.code(),
+            Self::Reservation(refusal) => refusal.code,
             Self::Clock(_) | Self::NotNow(_) => errors::UNAVAILABLE,
         }
     }
@@ -80,7 +90,8 @@ pub struct Worker {
     clock: NsmClock,
     shown: Shown,
     chains: Chains,
-    outcome_key: SigningKey,
+    outcome_key: Arc<SigningKey>,
+    member: PoolMember,
     sealing: Sealing,
 }
 
@@ -98,10 +109,12 @@ impl Worker {
         let clock = NsmClock::start(nsm.clone(), &genesis, measurements).await?;
         let shown = Shown::new(genesis.manifest(), measurements);
         let outcome_key = SigningKey::from_seed(&*entropy::draw(&nsm, "nsl-outcome-key").await?);
+        let outcome_key = Arc::new(outcome_key);
+        let member = PoolMember::new(Arc::clone(&genesis), Arc::clone(&outcome_key));
         let sealing = Sealing::start(Arc::clone(&genesis), nsm.clone(), keyring.into()).await?;
         let module_id = nsm.describe().await?.module_id;
         let chains = Chains::default();
-        Ok(Self { genesis, nsm, module_id, clock, shown, chains, outcome_key, sealing })
+        Ok(Self { genesis, nsm, module_id, clock, shown, chains, outcome_key, member, sealing })
     }
 
     /// Answers one message of a host.
@@ -118,9 +131,22 @@ impl Worker {
             Request::Describe => Ok(Response::Description { description: self.describe() }),
             Request::Register { nonce } => self.register(nonce).await,
             Request::Follow { acts } => self.follow(&acts),
-            Request::Perform { job } => {
-                let outcome = Box::new(self.perform(&job).await?);
+            Request::Perform { certificate, job } => {
+                let outcome = Box::new(self.perform(&job, certificate.as_deref()).await?);
                 Ok(Response::Outcome { outcome })
+            }
+            Request::Endorse { certificate, policy, reservation, sealed_key } => {
+                let state = PresentedState { sealed_key: *sealed_key, policy: *policy };
+                self.endorse(&reservation, state, certificate.as_deref())
+            }
+            Request::Recall { head, wallet } => {
+                let endorsement = Box::new(self.member.recall(&wallet, &head)?);
+                Ok(Response::Endorsed { endorsement })
+            }
+            Request::Pool { about } => {
+                let operators = self.shown.if_allowed()?;
+                let answer = self.member.answer(*about, &operators)?;
+                Ok(Response::Pool { answer: Box::new(answer) })
             }
             Request::Sealing { about } => {
                 let (operators, now_ms) = (self.shown.if_allowed()?, self.clock.now_ms().await?);
@@ -150,16 +176,41 @@ impl Worker {
 
     /// Takes in what the operators decided.
     fn follow(&self, acts: &[Signed<OperatorStatement>]) -> Result<Response, Error> {
-        let operators = self.shown.follow(acts)?;
+        let followed = self.shown.follow(acts);
+        // Acts before the one that does not count were taken in.
+        self.member.follow(&self.shown.operators());
+        let operators = followed?;
         tracing::info!(sequence = operators.sequence(), epoch = operators.epoch(), "operators followed");
         Ok(Response::Following { sequence: operators.sequence(), head_sha256: operators.head_sha256() })
     }
 
-    async fn perform(&self, job: &EnclaveJob) -> Result<SignedOutcome, Error> {
+    /// Endorses what a worker reserved: the key opens, and seals what its reservations are sealed with.
+    fn endorse(
+        &self,
+        sealed: &SealedReservation,
+        state: PresentedState,
+        certificate: Option<&Certificate>,
+    ) -> Result<Response, Error> {
+        self.shown.if_allowed()?;
+        endorse::check_seal(&self.sealing.keyring, self.genesis.sha256(), sealed, &state).map_err(
+            |failure| match failure {
+                Failure::Refused(refusal) => Error::Reservation(refusal),
+                Failure::Unavailable(error) => Error::Unavailable(error),
+            },
+        )?;
+        let endorsement = Box::new(self.member.endorse(&sealed.reservation, certificate)?);
+        Ok(Response::Endorsed { endorsement })
+    }
+
+    async fn perform(
+        &self,
+        job: &EnclaveJob,
+        certificate: Option<&Certificate>,
+    ) -> Result<SignedOutcome, Error> {
         let operators = self.shown.for_job(job)?;
         let now_ms = self.clock.now_ms().await?;
         let result = match judge(job, &self.chains, &operators, now_ms) {
-            Ok(judged) => self.execute(&judged).await,
+            Ok(judged) => self.execute(&judged, certificate).await,
             Err(refusal) => Err(Failure::Refused(refusal)),
         };
         let (job_id, kind) = (job.job_id, job.task.kind());
@@ -179,7 +230,11 @@ impl Worker {
         Ok(SignedOutcome::sign(&self.outcome_key, job_id, request_sha256, result, post_state.as_ref()))
     }
 
-    async fn execute(&self, job: &JudgedJob) -> Result<JobResult, Failure> {
+    async fn execute(
+        &self,
+        job: &JudgedJob,
+        certificate: Option<&Certificate>,
+    ) -> Result<JobResult, Failure> {
         let (nsm, keyring) = (&self.nsm, &self.sealing.keyring);
         let JudgedJob { subject, work } = job;
         match work {
@@ -195,7 +250,8 @@ impl Worker {
                 reserve_transfer::reserve_transfer(keyring, subject, transfer, approvals, last, state)
             }
             Work::SignTransfer(TransferWork { transfer, approvals, reservation, state }) => {
-                let proof = Proof { reservation: reservation.as_ref(), ..Proof::default() };
+                let view = self.member.view_for(certificate);
+                let proof = Proof { reservation: reservation.as_ref(), view: view.as_ref(), certificate };
                 sign_transfer::sign_transfer(keyring, subject, transfer, approvals, state, proof)
             }
         }

@@ -76,7 +76,7 @@ fn with_approvals(mut job: EnclaveJob, by: Approvals) -> EnclaveJob {
 
 /// Whether the worker says that it is too early; anything but that or an outcome fails.
 async fn is_too_early(worker: &Worker, job: EnclaveJob) -> bool {
-    match ask(worker, &Request::Perform { job: Box::new(job) }).await {
+    match ask(worker, &Request::Perform { certificate: None, job: Box::new(job) }).await {
         Response::Error { code, message } => {
             assert!(code == "unavailable" && message.contains("holds this back"), "{code}: {message}");
             true

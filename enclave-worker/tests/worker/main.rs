@@ -8,6 +8,8 @@ mod mutations;
 #[cfg(test)]
 mod operators;
 #[cfg(test)]
+mod pool;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod reservations;

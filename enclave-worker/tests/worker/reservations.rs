@@ -18,7 +18,7 @@ use nsl_schemas::reservation::{Head, RESERVATION_USE_MS_MAX, SealedReservation};
 use crate::site::{NOW_MS, Site, ask, born_under, change, perform, policy, refusal, transfer};
 
 /// At most 150 datoshi of GAS in an hour.
-fn counting() -> Policy {
+pub(crate) fn counting() -> Policy {
     let asset = native::GAS.to_string();
     let mut policy = policy();
     policy.rules.counting = Some(CountingRules {
@@ -29,20 +29,20 @@ fn counting() -> Policy {
     policy
 }
 
-fn of_amount(amount: u128) -> RequestTransfer {
+pub(crate) fn of_amount(amount: u128) -> RequestTransfer {
     RequestTransfer { amount: Amount(amount), ..transfer() }
 }
 
 /// A wallet under a policy that counts, and what is asked about it.
-struct Wallet<'a> {
+pub(crate) struct Wallet<'a> {
     site: &'a Site,
-    sealed_key: SealedKey,
-    policy: Policy,
+    pub(crate) sealed_key: SealedKey,
+    pub(crate) policy: Policy,
     public_key: nsl_neo::PublicKey,
 }
 
 impl<'a> Wallet<'a> {
-    async fn born(site: &'a Site, policy: Policy) -> Self {
+    pub(crate) async fn born(site: &'a Site, policy: Policy) -> Self {
         let (sealed_key, certificate) = born_under(site, &site.worker().await, "main", policy.clone()).await;
         let public_key = certificate.statement.public_key.parse().unwrap();
         Self { site, sealed_key, policy, public_key }
@@ -63,7 +63,7 @@ impl<'a> Wallet<'a> {
         self.job(transfer, task)
     }
 
-    fn sign_job(&self, transfer: &RequestTransfer, by: Option<&SealedReservation>) -> EnclaveJob {
+    pub(crate) fn sign_job(&self, transfer: &RequestTransfer, by: Option<&SealedReservation>) -> EnclaveJob {
         let task = EnclaveTask::SignTransfer {
             approvals: vec![],
             reservation: by.cloned(),
@@ -73,7 +73,7 @@ impl<'a> Wallet<'a> {
         self.job(transfer, task)
     }
 
-    async fn reserved(
+    pub(crate) async fn reserved(
         &self,
         worker: &Worker,
         amount: u128,
@@ -180,7 +180,7 @@ async fn what_the_other_rules_forbid_is_not_reserved() {
 
 /// The code by which the worker leaves a job for later.
 async fn put_off(worker: &Worker, job: EnclaveJob) -> String {
-    match ask(worker, &Request::Perform { job: Box::new(job) }).await {
+    match ask(worker, &Request::Perform { certificate: None, job: Box::new(job) }).await {
         Response::Error { code, .. } => code,
         other => panic!("{other:?}"),
     }

@@ -229,7 +229,7 @@ pub(crate) async fn ask(worker: &Worker, request: &Request) -> Response {
 }
 
 pub(crate) async fn perform(worker: &Worker, job: EnclaveJob) -> SignedOutcome {
-    match ask(worker, &Request::Perform { job: Box::new(job) }).await {
+    match ask(worker, &Request::Perform { certificate: None, job: Box::new(job) }).await {
         Response::Outcome { outcome } => *outcome,
         other => panic!("{other:?}"),
     }
