@@ -38,3 +38,4 @@ mod senders;
 mod story;
 mod system;
 mod wallets;
+mod withheld;
