@@ -15,7 +15,9 @@ use crate::subject::CommandSubject;
 use crate::token::Tenant;
 
 pub(crate) use operators::operator_acts;
-pub use operators::{ACTS_MAX, ActError, OPERATOR_ACT_TAG, OperatorAct, OperatorStatement, Operators};
+pub use operators::{
+    ACTS_MAX, ActError, EstablishedPool, OPERATOR_ACT_TAG, OperatorAct, OperatorStatement, Operators,
+};
 
 /// Most keys in a quorum: more signers than this belong into a tree of quorums.
 pub const QUORUM_KEYS_MAX: usize = 16;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::bytes::Sha256;
 use rearrange::rearrange;
 
-/// Deepest nesting of a payload: our deepest type nests 6 levels; 16 leaves room and bounds the parser's stack.
+/// Deepest nesting of a payload: our deepest type, an outcome with a reservation, nests 10 levels; 16 leaves room and bounds the parser's stack.
 pub const DEPTH_MAX: usize = 16;
 
 /// The canonical text of `value`.
@@ -209,6 +209,7 @@ mod tests {
             not_before_ms: Some(UnixMs(1)),
             request_id: Uuid::nil(),
             request_sha256: Sha256([0; 32]),
+            reserves: true,
             sign_by_ms: Some(UnixMs(1)),
             transfer: RequestTransfer {
                 amount: Amount(1),

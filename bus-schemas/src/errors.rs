@@ -104,6 +104,14 @@ error_codes! {
     SIGNATURE_RATE_EXCEEDED = "signature_rate_exceeded", Rejected;
     SIGNATURES_USED_UP = "signatures_used_up", Rejected;
     WITHHELD_MODE_REQUIRED = "withheld_mode_required", Rejected;
+    POOL_NOT_ESTABLISHED = "pool_not_established", Unavailable;
+    POOL_VIEW_INVALID = "pool_view_invalid", Rejected;
+    ENDORSEMENT_REFUSED = "endorsement_refused", Conflict;
+    RESERVATION_OUT_OF_TURN = "reservation_out_of_turn", Conflict;
+    RESERVATION_INVALID = "reservation_invalid", Rejected;
+    RESERVATION_MISMATCH = "reservation_mismatch", Rejected;
+    RESERVATION_EXPIRED = "reservation_expired", Rejected;
+    RESERVATION_NOT_ENDORSED = "reservation_not_endorsed", Unavailable;
     TRANSFER_INVALID = "transfer_invalid", Rejected;
     TOO_MANY_OPEN_TRANSFERS = "too_many_open_transfers", Conflict;
     TRANSFER_UNKNOWN = "transfer_unknown", Rejected;

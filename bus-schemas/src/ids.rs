@@ -18,6 +18,11 @@ pub fn job_id(event_id: Uuid) -> Uuid {
     Uuid::new_v5(&event_id, b"job")
 }
 
+/// The id of the job that reserves for the transfer that event `event_id` asks for: it is done before the transfer's own.
+pub fn reservation_job_id(event_id: Uuid) -> Uuid {
+    Uuid::new_v5(&event_id, b"job/reservation")
+}
+
 /// The id of the command that delivers a worker's outcome. It follows from the outcome, not from the job: an outcome
 /// that was rejected, for a worker that was not registered yet or a policy that changed meanwhile, must not stand in the
 /// way of the next one. Of several good ones the log takes the first.

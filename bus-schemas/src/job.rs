@@ -7,8 +7,10 @@ use uuid::Uuid;
 use crate::authority::{GrantChain, Signed};
 use crate::bytes::Base64;
 use crate::envelope::SignedCommand;
+use crate::ids;
 use crate::outcome::SealedKey;
 use crate::policy::{Policy, TransferApproval};
+use crate::reservation::SealedReservation;
 use crate::token::{AggregateId, Tenant};
 
 /// The only class so far; later classes separate urgent from bulk work.
@@ -19,7 +21,7 @@ pub const CLASS_STANDARD: &str = "standard";
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EnclaveJob {
-    /// See [`crate::ids::job_id`].
+    /// See [`EnclaveTask::job_id`].
     pub job_id: Uuid,
     /// The client's command.
     pub command: SignedCommand,
@@ -43,11 +45,28 @@ pub enum EnclaveTask {
         /// The policy that it is sealed under.
         policy: Policy,
     },
+    /// The command is `wallet request-transfer`, and the policy counts: what the transfer takes is reserved before it is
+    /// signed.
+    ReserveTransfer {
+        /// What approvers signed about the request.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        approvals: Vec<Signed<TransferApproval>>,
+        /// The wallet's last reservation in the log; absent before the first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last: Option<SealedReservation>,
+        /// The wallet's key.
+        sealed_key: SealedKey,
+        /// The policy that it is sealed under.
+        policy: Policy,
+    },
     /// The command is `wallet request-transfer`.
     SignTransfer {
         /// What approvers signed about the request.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         approvals: Vec<Signed<TransferApproval>>,
+        /// The transfer's reservation; absent where the policy counts nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reservation: Option<SealedReservation>,
         /// The wallet's key.
         sealed_key: SealedKey,
         /// The policy that it is sealed under.
@@ -56,7 +75,7 @@ pub enum EnclaveTask {
 }
 
 /// Kinds of [`EnclaveTask`], as in its tag and the job's subject.
-pub const ENCLAVE_KINDS: [&str; 3] = ["create-key", "replace-policy", "sign-transfer"];
+pub const ENCLAVE_KINDS: [&str; 4] = ["create-key", "replace-policy", "reserve-transfer", "sign-transfer"];
 
 impl EnclaveTask {
     /// The kind.
@@ -64,7 +83,16 @@ impl EnclaveTask {
         match self {
             Self::CreateKey => ENCLAVE_KINDS[0],
             Self::ReplacePolicy { .. } => ENCLAVE_KINDS[1],
-            Self::SignTransfer { .. } => ENCLAVE_KINDS[2],
+            Self::ReserveTransfer { .. } => ENCLAVE_KINDS[2],
+            Self::SignTransfer { .. } => ENCLAVE_KINDS[3],
+        }
+    }
+
+    /// The id of the task's job when event `event_id` asks for it. A transfer may need two jobs, so each has its own.
+    pub fn job_id(&self, event_id: Uuid) -> Uuid {
+        match self {
+            Self::ReserveTransfer { .. } => ids::reservation_job_id(event_id),
+            Self::CreateKey | Self::ReplacePolicy { .. } | Self::SignTransfer { .. } => ids::job_id(event_id),
         }
     }
 }

@@ -18,8 +18,10 @@ pub mod nkey;
 pub mod number;
 pub mod outcome;
 pub mod policy;
+pub mod pool_view;
 pub mod price;
 pub mod query;
+pub mod reservation;
 pub mod result;
 #[cfg(feature = "schema")]
 pub mod schema;

@@ -8,6 +8,7 @@ use crate::bytes::{Base64, Sha256};
 use crate::canonical;
 use crate::envelope::statement_bytes;
 use crate::nkey::{PublicKey, SigningKey};
+use crate::reservation::SealedReservation;
 use crate::token::{AggregateId, Tenant};
 
 /// What a worker's signature over an [`OutcomeStatement`] begins with.
@@ -100,6 +101,11 @@ pub enum JobResult {
     PolicyReplaced {
         /// The key, sealed.
         sealed_key: SealedKey,
+    },
+    /// The transfer's share was reserved; it may be signed once that is proven to be the wallet's last.
+    TransferReserved {
+        /// What is reserved.
+        reservation: SealedReservation,
     },
     /// The transaction was signed.
     TransferSigned {

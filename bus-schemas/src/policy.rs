@@ -1,8 +1,10 @@
 //! A wallet's signing policy as it is written, hashed and signed; `nsl-policy` evaluates it.
 
+mod counters;
 mod request;
 mod rules;
 
+pub use counters::{AssetWindow, Counters, Window};
 pub use request::{RequestCancellation, TransferApproval};
 pub use rules::{
     AMOUNT_WINDOWS_MAX, APPROVAL_SECONDS_MAX, AmountWindow, ApprovalRule, CONTRACTS_MAX, ContractRule,

@@ -251,7 +251,8 @@ pub struct SigningRequest {
     pub id: Uuid,
     /// Whose wallet.
     pub wallet: AggregateId,
-    /// `awaiting-approvals`, `requested`, `signed`, `refused`, `cancelled` or `expired`: no worker signed it in time.
+    /// `awaiting-approvals`, `requested`, `reserved` (under a policy that counts), `signed`, `refused`, `cancelled` or
+    /// `expired`: no worker signed it in time.
     pub status: String,
     /// How many more approvers must approve; null where none ever had to.
     #[serde(default)]
@@ -399,8 +400,25 @@ pub struct HostStatus {
     pub rollout: Rollout,
     /// Why the last of them that failed did, while fewer serve than shall, or while a replacement is halted.
     pub error: Option<String>,
+    /// The view of the pool that endorses reservations, where the operators established one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_view: Option<PoolViewStatus>,
     /// All of its workers, also those that somebody else started.
     pub workers: Vec<WorkerStatus>,
+}
+
+/// The view of the pool, as a host sees it; see [`crate::pool_view`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PoolViewStatus {
+    /// Its number.
+    pub number: u32,
+    /// Its members.
+    pub members: Vec<PublicKey>,
+    /// Those of them that endorse in it now.
+    pub endorsing: Vec<PublicKey>,
+    /// Whether they are a majority. If not, transfers under rules that count wait until the operators establish a pool.
+    pub has_majority: bool,
 }
 
 /// Whether a worker takes jobs.

@@ -61,7 +61,8 @@ impl Admission {
                 AuthorityCommand::AllowBuild(_)
                 | AuthorityCommand::RevokeBuild(_)
                 | AuthorityCommand::RevokeWorker(_)
-                | AuthorityCommand::ReplaceQuorum(_) => {
+                | AuthorityCommand::ReplaceQuorum(_)
+                | AuthorityCommand::EstablishPool(_) => {
                     command.operator_act().is_some_and(|act| act.is_signed_by(operators.quorum()))
                 }
             },

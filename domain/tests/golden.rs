@@ -18,7 +18,7 @@ use serde_json::Value;
 const EXTENTS: [&str; 3] = ["minimal", "full", "extreme"];
 
 /// Every event of a wallet, in an order in which they may happen.
-const WALLET: [&str; 26] = [
+const WALLET: [&str; 27] = [
     "creation-requested",
     "creation-refused",
     "creation-requested",
@@ -41,12 +41,13 @@ const WALLET: [&str; 26] = [
     "transfer-requested",
     "transfer-request-expired",
     "transfer-requested",
+    "transfer-reserved",
     "transfer-signed",
     "transfer-confirmed",
     "transfer-requested",
     "transfer-expired",
 ];
-const AUTHORITY: [&str; 8] = [
+const AUTHORITY: [&str; 9] = [
     "genesis-recorded",
     "root-registered",
     "issuer-granted",
@@ -55,6 +56,7 @@ const AUTHORITY: [&str; 8] = [
     "build-revoked",
     "worker-revoked",
     "quorum-replaced",
+    "pool-established",
 ];
 const PRICE_FEED: [&str; 2] = ["feed-registered", "round-recorded"];
 const SEALING: [&str; 1] = ["sealing-key-founded"];

@@ -16,6 +16,7 @@ use nsl_schemas::ids;
 use nsl_schemas::job::{EnclaveJob, EnclaveTask};
 use nsl_schemas::outcome::{SealedKey, SealedKeyBinding};
 use nsl_schemas::policy::{Policy, PolicyChange, TransferApproval};
+use nsl_schemas::reservation::SealedReservation;
 use nsl_schemas::token::{AggregateId, Tenant};
 use uuid::Uuid;
 
@@ -73,13 +74,24 @@ pub(crate) struct PresentedState {
     pub(crate) policy: Policy,
 }
 
+/// What is to be done for a transfer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TransferWork {
+    pub(crate) transfer: RequestTransfer,
+    pub(crate) approvals: Vec<Signed<TransferApproval>>,
+    /// The transfer's reservation, or where one is to be made the one before it.
+    pub(crate) reservation: Option<SealedReservation>,
+    pub(crate) state: PresentedState,
+}
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Work {
     CreateKey(Policy),
     ReplacePolicy(Signed<PolicyChange>, PresentedState),
     ResealKey(ResealKey, PresentedState),
-    SignTransfer(RequestTransfer, Vec<Signed<TransferApproval>>, PresentedState),
+    ReserveTransfer(TransferWork),
+    SignTransfer(TransferWork),
 }
 
 /// A job whose command is its issuer's, whose issuer has the authority, and whose task is what the command asks.
@@ -107,7 +119,7 @@ pub(crate) fn judge(
     chains
         .authorise(&job.authority, operators, envelope.issuer, &subject, now_ms)
         .map_err(|error| denied(error.to_string()))?;
-    if job.job_id != ids::job_id(ids::event_id(envelope.command_id, 0)) {
+    if job.job_id != job.task.job_id(ids::event_id(envelope.command_id, 0)) {
         return Err(invalid("the job id is not that of the command's job"));
     }
     let command = Command::parse(&subject, job.command.payload.as_bytes())
@@ -148,8 +160,20 @@ fn work(command: WalletCommand, task: &EnclaveTask) -> Option<Work> {
         }
         (
             WalletCommand::RequestTransfer(transfer),
-            EnclaveTask::SignTransfer { approvals, sealed_key, policy },
-        ) => Some(Work::SignTransfer(transfer, approvals.clone(), state(sealed_key, policy))),
+            EnclaveTask::ReserveTransfer { approvals, last, sealed_key, policy },
+        ) => {
+            let (approvals, reservation) = (approvals.clone(), last.clone());
+            let state = state(sealed_key, policy);
+            Some(Work::ReserveTransfer(TransferWork { transfer, approvals, reservation, state }))
+        }
+        (
+            WalletCommand::RequestTransfer(transfer),
+            EnclaveTask::SignTransfer { approvals, reservation, sealed_key, policy },
+        ) => {
+            let (approvals, reservation) = (approvals.clone(), reservation.clone());
+            let state = state(sealed_key, policy);
+            Some(Work::SignTransfer(TransferWork { transfer, approvals, reservation, state }))
+        }
         _ => None,
     }
 }

@@ -49,9 +49,14 @@ impl Shown {
 
     /// What they decided, if that lets this worker work.
     pub(crate) fn if_allowed(&self) -> Result<Arc<Operators>, NotNow> {
-        let operators = Arc::clone(&self.operators.read().unwrap_or_else(PoisonError::into_inner));
+        let operators = self.operators();
         let is_allowed = operators.builds().iter().any(|build| build.measurements() == self.measurements);
         if is_allowed { Ok(operators) } else { Err(NotNow::Build) }
+    }
+
+    /// What they decided, whatever that means for this worker.
+    pub(crate) fn operators(&self) -> Arc<Operators> {
+        Arc::clone(&self.operators.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// By what the job is judged.

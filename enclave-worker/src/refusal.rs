@@ -59,6 +59,12 @@ pub(crate) enum Unavailable {
         /// The NSM's time.
         now_ms: u64,
     },
+    /// The worker is in no view, so nobody can have endorsed a reservation for it.
+    #[error("the policy has a rule that counts, and the worker is a member of no view")]
+    NoView,
+    /// A majority of the worker's view did not endorse.
+    #[error("no majority of the worker's view endorsed the reservation")]
+    NotEndorsed,
     /// The key did not sign.
     #[error("transaction could not be signed")]
     Sign(#[source] nsl_neo::private_key::Error),
@@ -70,6 +76,8 @@ impl Unavailable {
         match self {
             Self::Nsm(nsm::Error::FieldTooLong { .. }) => errors::PAYLOAD_INVALID,
             Self::NoSealingKey | Self::OtherSealingKey => errors::SEALING_KEY_MISSING,
+            Self::NoView => errors::WITHHELD_MODE_REQUIRED,
+            Self::NotEndorsed => errors::RESERVATION_NOT_ENDORSED,
             _ => errors::UNAVAILABLE,
         }
     }

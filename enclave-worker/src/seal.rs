@@ -170,7 +170,7 @@ fn associated_data(binding: &SealedKeyBinding<'_>) -> Aad<Vec<u8>> {
 }
 
 /// Fills `out`, which has the bytes of a SHA-256.
-fn expand(prk: &Prk, info: &[u8], out: &mut [u8]) -> Result<(), Error> {
+pub(crate) fn expand(prk: &Prk, info: &[u8], out: &mut [u8]) -> Result<(), Error> {
     prk.expand(&[info], HKDF_SHA256).and_then(|expanded| expanded.fill(out)).map_err(|_| Error::Derive)
 }
 

@@ -13,38 +13,37 @@ use crate::judge::{PresentedState, Subject};
 use crate::refusal::{Failure, Refusal, Unavailable};
 use crate::sealing::Keyring;
 use crate::wallet_key;
+use crate::withheld_mode::{self, Proof};
 
-/// Signs a transfer.
+/// Signs a transfer; under a policy that counts, by `proof`.
 pub(crate) fn sign_transfer(
     keyring: &Keyring,
     subject: &Subject,
     transfer: &RequestTransfer,
     approvals: &[Signed<TransferApproval>],
     state: &PresentedState,
+    proof: Proof<'_>,
 ) -> Result<JobResult, Failure> {
     let key = wallet_key::open(keyring, subject, state)?;
     check_policy(subject, transfer, approvals, &state.policy)?;
     let unsigned = transaction::transfer(subject.command_id, &key.public_key(), transfer)
         .map_err(|error| Refusal::new(errors::WORKER_COMMAND_INVALID, error.to_string()))?;
+    let tx_hash = unsigned.hash().to_string();
+    if state.policy.counts() {
+        withheld_mode::check(&key, subject, &tx_hash, state.policy.sha256(), proof)?;
+    }
     let signature = key.sign(&unsigned.sign_data(transfer.network_magic)).map_err(Unavailable::Sign)?;
-    Ok(JobResult::TransferSigned {
-        tx_hash: unsigned.hash().to_string(),
-        signature: Base64(signature.as_bytes().to_vec()),
-    })
+    Ok(JobResult::TransferSigned { tx_hash, signature: Base64(signature.as_bytes().to_vec()) })
 }
 
-/// Whether `policy`, by which the key was opened, allows the transfer, and does so now.
-fn check_policy(
+/// Whether the rules of `policy`, by which the key was opened, that do not count allow the transfer, and do so now.
+pub(crate) fn check_policy(
     subject: &Subject,
     transfer: &RequestTransfer,
     approvals: &[Signed<TransferApproval>],
     policy: &Policy,
 ) -> Result<(), Failure> {
     let denied = |denied: Denied| Refusal::new(errors::WORKER_POLICY_DENIED, denied.to_string());
-    if policy.counts() {
-        let message = "the policy has a rule that counts, and no reservation is proven to be in the log";
-        return Err(Refusal::new(errors::WITHHELD_MODE_REQUIRED, message).into());
-    }
     let facts = TransferFacts::new(transfer, subject.issued_at_ms);
     evaluate(policy, facts).map_err(denied)?;
     check_approvals(policy, &facts, &subject.request(transfer), approvals, subject.now_ms).map_err(denied)?;

@@ -3,7 +3,7 @@
 use nsl_neo::PrivateKey;
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::errors;
-use nsl_schemas::outcome::SealedKey;
+use nsl_schemas::outcome::{SealedKey, SealedKeyBinding};
 
 use crate::entropy;
 use crate::judge::{PresentedState, Subject};
@@ -54,9 +54,17 @@ pub(crate) fn open(
     subject: &Subject,
     state: &PresentedState,
 ) -> Result<PrivateKey, Failure> {
-    let sealing_key = keyring.named(&state.sealed_key.sealing_key_id)?;
+    open_as(keyring, &state.sealed_key, &subject.binding(state.sealed_key.version, state.policy.sha256()))
+}
+
+/// Opens a key that is bound so.
+pub(crate) fn open_as(
+    keyring: &Keyring,
+    sealed_key: &SealedKey,
+    binding: &SealedKeyBinding<'_>,
+) -> Result<PrivateKey, Failure> {
+    let sealing_key = keyring.named(&sealed_key.sealing_key_id)?;
     let invalid = |message: String| Refusal::new(errors::WORKER_STATE_INVALID, message);
-    let binding = subject.binding(state.sealed_key.version, state.policy.sha256());
-    let secret = sealing_key.open(&state.sealed_key, &binding).map_err(|error| invalid(error.to_string()))?;
+    let secret = sealing_key.open(sealed_key, binding).map_err(|error| invalid(error.to_string()))?;
     Ok(PrivateKey::from_bytes(secret).map_err(|error| invalid(error.to_string()))?)
 }

@@ -9,17 +9,24 @@ use nsl_schemas::errors::{self, ErrorCode};
 use nsl_schemas::job::{EnclaveJob, EnclaveTask};
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::outcome::{JobResult, SealedKey, SignedOutcome};
+use nsl_schemas::pool_view::Certificate;
+use nsl_schemas::reservation::SealedReservation;
 
 use crate::chains::Chains;
 use crate::clock::NsmClock;
 use crate::genesis::Genesis;
-use crate::judge::{JudgedJob, Work, judge};
+use crate::judge::{JudgedJob, PresentedState, TransferWork, Work, judge};
 use crate::nsm::{self, AttestationRequest, Nsm, NsmHandle};
 use crate::operators::{NotNow, Shown};
-use crate::refusal::{Failure, Unavailable};
+use crate::pool_member::PoolMember;
+use crate::refusal::{Failure, Refusal, Unavailable};
 use crate::sealing::{self, Judging, Sealing};
 use crate::sealing_provider::Provided;
-use crate::{clock, commitment, create_key, entropy, replace_policy, reseal_key, sign_transfer};
+use crate::withheld_mode::Proof;
+use crate::{
+    clock, commitment, create_key, endorse, endorser, entropy, replace_policy, reseal_key, reserve_transfer,
+    sign_transfer,
+};
 
 /// Why a worker does not start.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +60,10 @@ enum Error {
     Act(#[from] ActError),
     #[error(transparent)]
     Sealing(#[from] sealing::Error),
+    #[error("the pool's member does not do that")]
+    Member(#[from] endorser::Error),
+    #[error("the reservation is not a worker's")]
+    Reservation(#[source] Refusal),
 }
 
 impl Error {
@@ -64,6 +75,8 @@ impl Error {
             Self::Act(_) => errors::STATEMENT_INVALID,
             Self::Unavailable(error) => error.code(),
             Self::Sealing(error) => error.code(),
+            Self::Member(error) => error.code(),
+            Self::Reservation(refusal) => refusal.code,
             Self::Clock(_) | Self::NotNow(_) => errors::UNAVAILABLE,
         }
     }
@@ -78,7 +91,8 @@ pub struct Worker {
     clock: NsmClock,
     shown: Shown,
     chains: Chains,
-    outcome_key: SigningKey,
+    outcome_key: Arc<SigningKey>,
+    member: PoolMember,
     sealing: Sealing,
 }
 
@@ -96,10 +110,12 @@ impl Worker {
         let clock = NsmClock::start(nsm.clone(), &genesis, measurements).await?;
         let shown = Shown::new(genesis.manifest(), measurements);
         let outcome_key = SigningKey::from_seed(&*entropy::draw(&nsm, "nsl-outcome-key").await?);
+        let outcome_key = Arc::new(outcome_key);
+        let member = PoolMember::new(Arc::clone(&genesis), Arc::clone(&outcome_key));
         let sealing = Sealing::start(Arc::clone(&genesis), nsm.clone(), provided.into()).await?;
         let module_id = nsm.describe().await?.module_id;
         let chains = Chains::default();
-        Ok(Self { genesis, nsm, module_id, clock, shown, chains, outcome_key, sealing })
+        Ok(Self { genesis, nsm, module_id, clock, shown, chains, outcome_key, member, sealing })
     }
 
     /// Answers one message of a host.
@@ -116,9 +132,22 @@ impl Worker {
             Request::Describe => Ok(Response::Description { description: self.describe() }),
             Request::Register { nonce } => self.register(nonce).await,
             Request::Follow { acts } => self.follow(&acts),
-            Request::Perform { job } => {
-                let outcome = Box::new(self.perform(&job).await?);
+            Request::Perform { certificate, job } => {
+                let outcome = Box::new(self.perform(&job, certificate.as_deref()).await?);
                 Ok(Response::Outcome { outcome })
+            }
+            Request::Endorse { certificate, policy, reservation, sealed_key } => {
+                let state = PresentedState { sealed_key: *sealed_key, policy: *policy };
+                self.endorse(&reservation, state, certificate.as_deref())
+            }
+            Request::Recall { head, wallet } => {
+                let endorsement = Box::new(self.member.recall(&wallet, &head)?);
+                Ok(Response::Endorsed { endorsement })
+            }
+            Request::Pool { about } => {
+                let operators = self.shown.if_allowed()?;
+                let answer = self.member.answer(*about, &operators)?;
+                Ok(Response::Pool { answer: Box::new(answer) })
             }
             Request::Sealing { about, credentials } => {
                 let (operators, now_ms) = (self.shown.if_allowed()?, self.clock.now_ms().await?);
@@ -149,16 +178,41 @@ impl Worker {
 
     /// Takes in what the operators decided.
     fn follow(&self, acts: &[Signed<OperatorStatement>]) -> Result<Response, Error> {
-        let operators = self.shown.follow(acts)?;
+        let followed = self.shown.follow(acts);
+        // Acts before the one that does not count were taken in.
+        self.member.follow(&self.shown.operators());
+        let operators = followed?;
         tracing::info!(sequence = operators.sequence(), epoch = operators.epoch(), "operators followed");
         Ok(Response::Following { sequence: operators.sequence(), head_sha256: operators.head_sha256() })
     }
 
-    async fn perform(&self, job: &EnclaveJob) -> Result<SignedOutcome, Error> {
+    /// Endorses what a worker reserved: the key opens, and seals what its reservations are sealed with.
+    fn endorse(
+        &self,
+        sealed: &SealedReservation,
+        state: PresentedState,
+        certificate: Option<&Certificate>,
+    ) -> Result<Response, Error> {
+        self.shown.if_allowed()?;
+        endorse::check_seal(&self.sealing.keyring, self.genesis.sha256(), sealed, &state).map_err(
+            |failure| match failure {
+                Failure::Refused(refusal) => Error::Reservation(refusal),
+                Failure::Unavailable(error) => Error::Unavailable(error),
+            },
+        )?;
+        let endorsement = Box::new(self.member.endorse(&sealed.reservation, certificate)?);
+        Ok(Response::Endorsed { endorsement })
+    }
+
+    async fn perform(
+        &self,
+        job: &EnclaveJob,
+        certificate: Option<&Certificate>,
+    ) -> Result<SignedOutcome, Error> {
         let operators = self.shown.for_job(job)?;
         let now_ms = self.clock.now_ms().await?;
         let result = match judge(job, &self.chains, &operators, now_ms) {
-            Ok(judged) => self.execute(&judged).await,
+            Ok(judged) => self.execute(&judged, certificate).await,
             Err(refusal) => Err(Failure::Refused(refusal)),
         };
         let (job_id, kind) = (job.job_id, job.task.kind());
@@ -178,7 +232,11 @@ impl Worker {
         Ok(SignedOutcome::sign(&self.outcome_key, job_id, request_sha256, result, post_state.as_ref()))
     }
 
-    async fn execute(&self, job: &JudgedJob) -> Result<JobResult, Failure> {
+    async fn execute(
+        &self,
+        job: &JudgedJob,
+        certificate: Option<&Certificate>,
+    ) -> Result<JobResult, Failure> {
         let (nsm, keyring) = (&self.nsm, &self.sealing.keyring);
         let JudgedJob { subject, work } = job;
         match work {
@@ -189,8 +247,14 @@ impl Worker {
             Work::ResealKey(reseal, state) => {
                 reseal_key::reseal_key(nsm, keyring, subject, reseal, state).await
             }
-            Work::SignTransfer(transfer, approvals, state) => {
-                sign_transfer::sign_transfer(keyring, subject, transfer, approvals, state)
+            Work::ReserveTransfer(TransferWork { transfer, approvals, reservation: last, state }) => {
+                let last = last.as_ref();
+                reserve_transfer::reserve_transfer(keyring, subject, transfer, approvals, last, state)
+            }
+            Work::SignTransfer(TransferWork { transfer, approvals, reservation, state }) => {
+                let view = self.member.view_for(certificate);
+                let proof = Proof { reservation: reservation.as_ref(), view: view.as_ref(), certificate };
+                sign_transfer::sign_transfer(keyring, subject, transfer, approvals, state, proof)
             }
         }
     }
@@ -203,10 +267,15 @@ fn post_state<'a>(result: &'a JobResult, task: &'a EnclaveTask) -> Option<&'a Se
             Some(sealed_key)
         }
         (
-            JobResult::TransferSigned { .. } | JobResult::Refused { .. },
-            EnclaveTask::ReplacePolicy { sealed_key, .. } | EnclaveTask::SignTransfer { sealed_key, .. },
+            JobResult::TransferReserved { .. } | JobResult::TransferSigned { .. } | JobResult::Refused { .. },
+            EnclaveTask::ReplacePolicy { sealed_key, .. }
+            | EnclaveTask::ReserveTransfer { sealed_key, .. }
+            | EnclaveTask::SignTransfer { sealed_key, .. },
         ) => Some(sealed_key),
-        (JobResult::TransferSigned { .. } | JobResult::Refused { .. }, EnclaveTask::CreateKey) => None,
+        (
+            JobResult::TransferReserved { .. } | JobResult::TransferSigned { .. } | JobResult::Refused { .. },
+            EnclaveTask::CreateKey,
+        ) => None,
     }
 }
 

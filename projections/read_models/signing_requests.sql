@@ -4,7 +4,8 @@ CREATE TABLE signing_requests (
     id             text COLLATE "C" NOT NULL,
     wallet         text NOT NULL,
     status         text NOT NULL CHECK (status IN
-                       ('awaiting-approvals', 'requested', 'signed', 'refused', 'cancelled', 'expired')),
+                       ('awaiting-approvals', 'requested', 'reserved', 'signed', 'refused', 'cancelled',
+                        'expired')),
     approvals_missing smallint,
     not_before_ms  text, -- a decimal up to 64 bits
     request_sha256 text NOT NULL,

@@ -50,7 +50,7 @@ pub const WALLETS: Definition = Definition {
 /// What became of each request for a signature.
 pub const SIGNING_REQUESTS: Definition = Definition {
     name: "signing-requests",
-    version: 3,
+    version: 4,
     aggregate_type: "wallet",
     tables: &[SigningRequestRow::TABLE],
     schema: include_str!("../read_models/signing_requests.sql"),

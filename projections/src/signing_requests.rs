@@ -11,6 +11,7 @@ use crate::row::{self, Listed, Row, Table};
 const REQUESTED: &str = "requested";
 const AWAITING_APPROVALS: &str = "awaiting-approvals";
 const CANCELLED: &str = "cancelled";
+const RESERVED: &str = "reserved";
 const SIGNED: &str = "signed";
 const REFUSED: &str = "refused";
 const EXPIRED: &str = "expired";
@@ -27,6 +28,7 @@ impl Row for SigningRequestRow {
             WalletEvent::TransferRequested(body) => Some(body.request_id.to_string()),
             WalletEvent::TransferApproved(body) => Some(body.request_id.to_string()),
             WalletEvent::TransferCancelled(body) => Some(body.request_id.to_string()),
+            WalletEvent::TransferReserved(body) => Some(body.request_id.to_string()),
             WalletEvent::TransferSigned(body) => Some(body.request_id.to_string()),
             WalletEvent::TransferRefused(body) => Some(body.request_id.to_string()),
             WalletEvent::TransferRequestExpired(body) => Some(body.request_id.to_string()),
@@ -48,6 +50,7 @@ impl Row for SigningRequestRow {
                 }
             }
             WalletEvent::TransferCancelled(_) => CANCELLED.clone_into(&mut row.shown.status),
+            WalletEvent::TransferReserved(_) => RESERVED.clone_into(&mut row.shown.status),
             WalletEvent::TransferSigned(_) => SIGNED.clone_into(&mut row.shown.status),
             WalletEvent::TransferRefused(body) => {
                 REFUSED.clone_into(&mut row.shown.status);

@@ -50,6 +50,7 @@ impl Row for WalletRow {
             | WalletEvent::KeyResealed(_)
             | WalletEvent::KeyResealRefused(_)
             | WalletEvent::TransferRequested(_)
+            | WalletEvent::TransferReserved(_)
             | WalletEvent::TransferSigned(_)
             | WalletEvent::TransferRefused(_)
             | WalletEvent::TransferConfirmed(_)

@@ -17,11 +17,12 @@ use crate::system::System;
 use crate::wallets;
 
 /// All processes of a local site but the chain, in the order of their deaths.
-const PROCESSES: [&str; 10] = [
+const PROCESSES: [&str; 11] = [
     "commands",
     "projections",
     "enclave-worker-1",
     "enclave-worker-2",
+    "enclave-worker-3",
     "enclave-host",
     "chain-relay",
     "price-sources",

@@ -13,7 +13,7 @@ use crate::patience::until;
 use crate::system::{System, text};
 use crate::wallets;
 
-const WORKERS: [&str; 2] = ["enclave-worker-1", "enclave-worker-2"];
+const WORKERS: [&str; 3] = ["enclave-worker-1", "enclave-worker-2", "enclave-worker-3"];
 
 /// Asks for a transfer and returns when it is confirmed.
 pub(crate) async fn transfer(client: &Client, wallet: &BornWallet, name: &str) {

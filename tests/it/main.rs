@@ -39,3 +39,4 @@ mod senders;
 mod story;
 mod system;
 mod wallets;
+mod withheld;

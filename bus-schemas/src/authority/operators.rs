@@ -15,6 +15,7 @@ use super::{
 use crate::bytes::Sha256;
 use crate::canonical;
 use crate::nkey::PublicKey;
+use crate::pool_view::{PoolView, VIEWS_PER_ACT};
 
 /// What the signed bytes of an act begin with.
 pub const OPERATOR_ACT_TAG: &str = "nsl-operator-act-v1";
@@ -48,6 +49,15 @@ pub enum OperatorAct {
         quorum: Quorum,
         /// Whether the tenant roots of all earlier quorums end, and must be registered anew: for keys that leaked.
         voids_roots: bool,
+    },
+    /// These workers endorse reservations from now on, from heads that the operators vouch for: the first, and again
+    /// when a majority of the workers before them is lost.
+    EstablishPool {
+        /// Where in the log the heads were read: each wallet's last reservation up to this position.
+        #[serde(deserialize_with = "crate::number::below_2_pow_53")]
+        heads_position: u64,
+        /// Who, and from which heads on.
+        view: PoolView,
     },
 }
 
@@ -136,6 +146,17 @@ pub enum ActError {
     /// Too many builds.
     #[error("at most {BUILDS_MAX} builds are allowed at a time")]
     Builds,
+    /// No majority can be had of it, or it is not in its only form.
+    #[error("the pool's members are none, too many, or not in order, or the view is of another log")]
+    ViewUnsound,
+    /// It might be taken for one that followed the last without the operators.
+    #[error("the pool's view is number {found}, the operators' next is {expected}")]
+    ViewNumber {
+        /// The next.
+        expected: u32,
+        /// The view's.
+        found: u32,
+    },
     /// Too many acts.
     #[error("a log has at most {ACTS_MAX} acts of its operators")]
     Acts,
@@ -152,8 +173,18 @@ pub struct Operators {
     roots_from_epoch: u32,
     builds: Vec<Build>,
     revoked_workers: BTreeSet<PublicKey>,
+    pool: Option<EstablishedPool>,
     sequence: u32,
     head_sha256: Sha256,
+}
+
+/// The pool that the operators established last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EstablishedPool {
+    /// Where in the log its heads were read.
+    pub heads_position: u64,
+    /// Its members; others may have followed them since.
+    pub view: PoolView,
 }
 
 impl Operators {
@@ -167,6 +198,7 @@ impl Operators {
             roots_from_epoch: 0,
             builds: manifest.builds.clone(),
             revoked_workers: BTreeSet::new(),
+            pool: None,
             sequence: 0,
             head_sha256: genesis_sha256,
         }
@@ -204,12 +236,27 @@ impl Operators {
             OperatorAct::RevokeWorker { key } if self.is_revoked(key) => ActError::WorkerRevoked,
             OperatorAct::ReplaceQuorum { quorum, .. } if !quorum.is_sound() => ActError::QuorumUnsound,
             OperatorAct::ReplaceQuorum { quorum, .. } if !act.is_signed_by(quorum) => ActError::NewQuorum,
+            OperatorAct::EstablishPool { view, .. } => return self.check_view(view),
             OperatorAct::AllowBuild { .. }
             | OperatorAct::RevokeBuild { .. }
             | OperatorAct::RevokeWorker { .. }
             | OperatorAct::ReplaceQuorum { .. } => return Ok(()),
         };
         Err(refused)
+    }
+
+    fn check_view(&self, view: &PoolView) -> Result<(), ActError> {
+        if !view.is_sound() || view.genesis_sha256 != self.genesis_sha256 {
+            return Err(ActError::ViewUnsound);
+        }
+        let (expected, found) = (self.next_view_number(), view.number);
+        if found != expected {
+            return Err(ActError::ViewNumber { expected, found });
+        }
+        if view.members.iter().any(|key| self.is_revoked(key)) {
+            return Err(ActError::WorkerRevoked);
+        }
+        Ok(())
     }
 
     /// Applies an act that was checked when it was recorded.
@@ -229,6 +276,9 @@ impl Operators {
                 if *voids_roots {
                     self.roots_from_epoch = self.epoch();
                 }
+            }
+            OperatorAct::EstablishPool { heads_position, view } => {
+                self.pool = Some(EstablishedPool { heads_position: *heads_position, view: view.clone() });
             }
         }
     }
@@ -310,6 +360,16 @@ impl Operators {
     /// The workers that no longer count.
     pub fn revoked_workers(&self) -> &BTreeSet<PublicKey> {
         &self.revoked_workers
+    }
+
+    /// The pool that they established last, if any.
+    pub fn pool(&self) -> Option<&EstablishedPool> {
+        self.pool.as_ref()
+    }
+
+    /// The number of the next view that they establish: beyond all that can follow the last one without them.
+    pub fn next_view_number(&self) -> u32 {
+        self.pool.as_ref().map_or(1, |pool| pool.view.number.saturating_add(VIEWS_PER_ACT))
     }
 
     /// How many acts there are.

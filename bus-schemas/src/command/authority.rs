@@ -26,6 +26,8 @@ commands! {
         RevokeWorker = "revoke-worker",
         /// Let other operators sign.
         ReplaceQuorum = "replace-quorum",
+        /// Let these workers endorse reservations.
+        EstablishPool = "establish-pool",
     }
 }
 
@@ -62,6 +64,7 @@ operator_acts! {
     RevokeBuild = "revoke-build",
     RevokeWorker = "revoke-worker",
     ReplaceQuorum = "replace-quorum",
+    EstablishPool = "establish-pool",
 }
 
 impl AuthorityCommand {
@@ -71,7 +74,8 @@ impl AuthorityCommand {
             Self::AllowBuild(AllowBuild { act })
             | Self::RevokeBuild(RevokeBuild { act })
             | Self::RevokeWorker(RevokeWorker { act })
-            | Self::ReplaceQuorum(ReplaceQuorum { act }) => Some(act),
+            | Self::ReplaceQuorum(ReplaceQuorum { act })
+            | Self::EstablishPool(EstablishPool { act }) => Some(act),
             Self::RegisterRoot(_) | Self::Grant(_) | Self::Revoke(_) => None,
         }
     }

@@ -32,6 +32,8 @@ events! {
         WorkerRevoked = "worker-revoked",
         /// Other operators sign.
         QuorumReplaced = "quorum-replaced",
+        /// Workers endorse reservations.
+        PoolEstablished = "pool-established",
     }
 }
 
@@ -77,6 +79,7 @@ operator_acts! {
     BuildRevoked = "build-revoked",
     WorkerRevoked = "worker-revoked",
     QuorumReplaced = "quorum-replaced",
+    PoolEstablished = "pool-established",
 }
 
 impl AuthorityEvent {
@@ -86,7 +89,8 @@ impl AuthorityEvent {
             Self::BuildAllowed(BuildAllowed { act })
             | Self::BuildRevoked(BuildRevoked { act })
             | Self::WorkerRevoked(WorkerRevoked { act })
-            | Self::QuorumReplaced(QuorumReplaced { act }) => Some(act),
+            | Self::QuorumReplaced(QuorumReplaced { act })
+            | Self::PoolEstablished(PoolEstablished { act }) => Some(act),
             Self::GenesisRecorded(_)
             | Self::RootRegistered(_)
             | Self::IssuerGranted(_)

@@ -10,10 +10,11 @@ use crate::command::wallet::{RequestTransfer, VmState};
 use crate::number::{Datoshi, UnixMs};
 use crate::outcome::{BirthCertificate, SealedKey, SignedOutcome};
 use crate::policy::{Policy, RequestCancellation, TransferApproval};
+use crate::reservation::SealedReservation;
 
 /// 1.1.0 adds `rules` to policies, and `not_before_ms` to the request of a change.
 const WITH_RULES: &[Upcast] = &[Upcast { from: "1.0.0", change: None }];
-/// 1.1.0 adds `sign_by_ms`, 1.2.0 `approvals_missing` and `not_before_ms`.
+/// 1.1.0 adds `sign_by_ms`, 1.2.0 `approvals_missing`, `not_before_ms` and `reserves`.
 const TRANSFER_REQUESTED: &[Upcast] =
     &[Upcast { from: "1.0.0", change: None }, Upcast { from: "1.1.0", change: None }];
 
@@ -46,6 +47,8 @@ events! {
         TransferApproved = "transfer-approved",
         /// An owner ended it while it waited for approvals or its time lock.
         TransferCancelled = "transfer-cancelled",
+        /// A worker reserved for it, under a policy that counts; another job signs it.
+        TransferReserved = "transfer-reserved",
         /// A worker signed it; it may be sent.
         TransferSigned = "transfer-signed",
         /// A worker would not.
@@ -240,6 +243,9 @@ pub struct TransferRequested {
     pub request_id: Uuid,
     /// Its hash, which the outcome must name.
     pub request_sha256: Sha256,
+    /// Whether a worker reserves for it before one signs it, if nothing holds it back: the policy counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reserves: bool,
     /// From then on it may be given up unsigned, Unix ms; requests from before there were deadlines have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_by_ms: Option<UnixMs>,
@@ -260,6 +266,9 @@ pub struct TransferApproved {
     pub approvals_missing: u8,
     /// The command that asked for the transfer.
     pub request_id: Uuid,
+    /// Whether a worker reserves for it before one signs it, if none is missing: the policy counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reserves: bool,
 }
 
 /// `transfer-cancelled`.
@@ -273,6 +282,19 @@ pub struct TransferCancelled {
     pub request_id: Uuid,
     /// As the chain would show it, `0x…`.
     pub tx_hash: String,
+}
+
+/// `transfer-reserved`. What is reserved stays taken, whether the transfer is signed or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TransferReserved {
+    /// The worker's proof.
+    pub outcome: OutcomeProof,
+    /// The command that asked for the transfer.
+    pub request_id: Uuid,
+    /// The wallet's last reservation from now on.
+    pub reservation: SealedReservation,
 }
 
 /// `transfer-signed`.

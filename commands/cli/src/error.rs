@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use nsl_client::{
-    ConnectError, QueryError, SendError, attestation, authority, birth, custodian, events, operators,
+    ConnectError, QueryError, SendError, attestation, authority, birth, custodian, events, operators, pool,
     prepared, prices, statement, wallet,
 };
 use nsl_schemas::errors::{self, Family};
@@ -69,6 +69,8 @@ pub(crate) enum Error {
     Statement(#[from] statement::Error),
     #[error(transparent)]
     Operators(#[from] operators::Error),
+    #[error(transparent)]
+    Pool(#[from] pool::Error),
     #[error(transparent)]
     Attestation(#[from] attestation::Error),
     #[error(transparent)]
@@ -150,6 +152,7 @@ impl Error {
             Self::Authority(error) => code_of_authority(error),
             Self::Statement(_) => errors::STATEMENT_INVALID.code,
             Self::Operators(error) => code_of_operators(error),
+            Self::Pool(error) | Self::Attestation(attestation::Error::Log(error)) => code_of_pool(error),
             Self::Attestation(attestation::Error::TrustRoot(_)) => pages::GENESIS_INVALID.code,
             Self::Connect(ConnectError::Denied { .. }) => pages::CONNECTION_DENIED.code,
             Self::Connect(_) | Self::Prices(prices::Error::Unavailable(_) | prices::Error::Latest(_)) => {
@@ -256,6 +259,13 @@ fn code_of_authority(error: &authority::Error) -> &'static str {
 fn code_of_operators(error: &operators::Error) -> &str {
     match error {
         operators::Error::Query(error) => code_of_query(error),
+        _ => pages::ANSWER_INVALID.code,
+    }
+}
+
+fn code_of_pool(error: &pool::Error) -> &str {
+    match error {
+        pool::Error::Events(error) => code_of_events(error),
         _ => pages::ANSWER_INVALID.code,
     }
 }

@@ -8,8 +8,9 @@ mod memory;
 mod prepare;
 #[cfg(test)]
 mod tests;
+mod turns;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,7 +168,11 @@ impl Reactor {
         }
         let known = memory.load(&requests_before(&events)).await?;
         let mut reached = follow(known, &events);
+        let mut passing = BTreeSet::new();
         for (event, (_, wallet_event)) in page.events.iter().zip(events) {
+            if preparer.may_pass_turn(event, &wallet_event) {
+                passing.insert(event.aggregate_id.as_str());
+            }
             preparer.observe(event, wallet_event);
         }
         let is_live = page.position > replay_until;
@@ -176,8 +181,10 @@ impl Reactor {
             if !reached.is_empty() {
                 failpoints::REACTOR_REMEMBERED.reach();
             }
-            // What a time lock holds back is overdue when that ends.
-            reached.retain(|process| process.state.job_from_ms().is_none());
+            // What a time lock holds back is overdue when that ends; who reserves has its job when its turn comes.
+            let waits_for_turn = |state| matches!(state, State::Reserving { .. });
+            reached.retain(|process| process.state.job_from_ms().is_none() && !waits_for_turn(process.state));
+            reached.extend(turns(memory, preparer, passing).await?);
             self.publish(preparer, &reached, &page.events).await?;
         }
         let lag = i64::try_from(page.head.saturating_sub(page.position)).unwrap_or(i64::MAX);
@@ -275,6 +282,19 @@ impl Reactor {
         }
         Ok(())
     }
+}
+
+/// The transfers whose turn to reserve has come in these wallets, as far as nothing holds their jobs back.
+async fn turns(
+    memory: &mut Memory,
+    preparer: &mut Preparer,
+    wallets: BTreeSet<&str>,
+) -> Result<Vec<Process>, Error> {
+    let now_ms = clock::now_ms();
+    let come = preparer.turns(wallets, now_ms).await?;
+    let processes = memory.load(&come).await?.into_values();
+    let is_released = |state: State| state.job_from_ms().is_none_or(|from_ms| from_ms <= now_ms);
+    Ok(processes.filter(|process| is_released(process.state)).collect())
 }
 
 /// The requests that began before this page: what they wait for is in the memory.

@@ -1,6 +1,6 @@
 //! From an open job to the bytes on the bus: the event, the command behind it, the wallet's state, the issuer's chain.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -12,13 +12,16 @@ use nsl_event_store::{Envelope, EventReader, LoadError, MAX_POSITIONS, ReadError
 use nsl_schemas::envelope::SignedCommand;
 use nsl_schemas::event::DecodeError;
 use nsl_schemas::event::wallet::WalletEvent;
-use nsl_schemas::job::{CLASS_STANDARD, SUBMIT_KIND};
+use nsl_schemas::job::{CLASS_STANDARD, EnclaveTask, SUBMIT_KIND};
 use nsl_schemas::subject::{self, CommandSubject};
+use uuid::Uuid;
 
+use super::turns::Turns;
+use crate::clock;
 use crate::directory::Directory;
 
 /// Wallets kept in memory; others are loaded from the log.
-const WALLETS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("is not zero");
+pub(super) const WALLETS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("is not zero");
 
 /// Why a job could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -61,11 +64,28 @@ pub(super) struct Preparer {
     reader: EventReader,
     directory: Arc<Directory>,
     wallets: LruCache<String, (u64, Wallet)>,
+    turns: Turns,
 }
 
 impl Preparer {
     pub(super) fn new(reader: EventReader, directory: Arc<Directory>) -> Self {
-        Self { reader, directory, wallets: LruCache::new(WALLETS_MAX) }
+        Self { reader, directory, wallets: LruCache::new(WALLETS_MAX), turns: Turns::default() }
+    }
+
+    /// Whether the event may make it another transfer's turn to reserve.
+    pub(super) fn may_pass_turn(&self, event: &RecordedEvent, wallet_event: &WalletEvent) -> bool {
+        self.turns.may_pass(&event.aggregate_id, wallet_event)
+    }
+
+    /// The transfers of these wallets whose turn to reserve has come at `now_ms`.
+    pub(super) async fn turns(&mut self, wallets: BTreeSet<&str>, now_ms: u64) -> Result<Vec<Uuid>, Error> {
+        let mut come = Vec::new();
+        for aggregate_id in wallets {
+            self.keep(aggregate_id).await?;
+            let wallet = self.wallets.get(aggregate_id).map(|(_, wallet)| wallet);
+            come.extend(wallet.and_then(|wallet| self.turns.next(aggregate_id, wallet, now_ms)));
+        }
+        Ok(come)
     }
 
     /// Takes in the next event of a wallet.
@@ -84,7 +104,7 @@ impl Preparer {
     }
 
     /// The messages of the jobs that the events at these positions ask for, in their order; none for a job whose wallet
-    /// is past it. Events that are not `at_hand` are read from the log.
+    /// is past it, nor for one that reserves while it is another transfer's turn. Events that are not `at_hand` are read from the log.
     pub(super) async fn prepare(
         &mut self,
         jobs: &[u64],
@@ -130,7 +150,15 @@ impl Preparer {
             authority: authority.as_ref(),
         };
         let wallet = self.wallet(&event.aggregate_id).await?;
+        let reserves_next = wallet.reserves_next(clock::now_ms());
         let (kind, payload) = match job(&wallet_event, wallet, cause) {
+            // Reserved out of turn, it would not follow the wallet's last reservation.
+            Some(Job::Enclave(job))
+                if matches!(job.task, EnclaveTask::ReserveTransfer { .. })
+                    && reserves_next != Some(command.envelope.command_id) =>
+            {
+                return Ok(None);
+            }
             Some(Job::Enclave(job)) => (job.task.kind(), serde_json::to_vec(&job).map_err(unreadable)?),
             Some(Job::Submit(job)) => (SUBMIT_KIND, serde_json::to_vec(&job).map_err(unreadable)?),
             None => return Ok(None),
@@ -140,11 +168,17 @@ impl Preparer {
     }
 
     async fn wallet(&mut self, aggregate_id: &str) -> Result<&Wallet, Error> {
+        self.keep(aggregate_id).await?;
+        Ok(&self.wallets.get_or_insert(aggregate_id.to_owned(), Default::default).1)
+    }
+
+    /// Sees to it that the wallet is in memory.
+    async fn keep(&mut self, aggregate_id: &str) -> Result<(), Error> {
         if !self.wallets.contains(aggregate_id) {
             let (wallet, version) =
                 self.reader.load_aggregate::<Wallet>(aggregate_id, Recorded::decode).await?;
             self.wallets.put(aggregate_id.to_owned(), (version, wallet));
         }
-        Ok(&self.wallets.get_or_insert(aggregate_id.to_owned(), Default::default).1)
+        Ok(())
     }
 }

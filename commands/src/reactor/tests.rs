@@ -251,7 +251,7 @@ fn approved(request_id: Uuid, approvals_missing: u8) -> WalletEvent {
         wallet: AggregateId::parse("main").unwrap(),
     };
     let approval = Signed { statement, signatures: vec![] };
-    TransferApproved { approval, approvals_missing, request_id }.into()
+    TransferApproved { approval, approvals_missing, request_id, reserves: false }.into()
 }
 
 fn transfer() -> RequestTransfer {
@@ -274,6 +274,7 @@ fn the_job_of_an_approved_transfer_is_asked_for_by_its_request() {
         not_before_ms: None,
         request_id,
         request_sha256: Sha256([0; 32]),
+        reserves: false,
         sign_by_ms: None,
         transfer: transfer(),
         tx_hash: String::new(),

@@ -45,7 +45,7 @@ pub(crate) fn transfer() -> RequestTransfer {
     }
 }
 
-fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     Policy {
         owners: Quorum { threshold: 1, keys: vec![app_key().public()] },
         network_magic: 56_753,
@@ -60,7 +60,7 @@ fn wallet_key() -> nsl_neo::PrivateKey {
     nsl_neo::wif::decode(WALLET_WIF).unwrap()
 }
 
-fn sealed_key() -> SealedKey {
+pub(crate) fn sealed_key() -> SealedKey {
     let (nonce, ciphertext) = (Base64(vec![1; 12]), Base64(vec![1; 48]));
     SealedKey { sealing_key_id: "pool-1".into(), version: 1, nonce, ciphertext }
 }
@@ -99,6 +99,11 @@ impl Writer {
 
     /// A registered worker, and an open wallet `main`.
     pub(crate) async fn open_wallet(&mut self) {
+        self.open_wallet_under(policy()).await;
+    }
+
+    /// The same under another policy.
+    pub(crate) async fn open_wallet_under(&mut self, policy: Policy) {
         let worker = WorkerRegistered {
             key: worker_key().public(),
             pcr0: Pcr([0; 48]),
@@ -108,7 +113,8 @@ impl Writer {
         let subject = "nsl.v1.cmd.system.worker.one.register";
         self.append(subject, Uuid::now_v7(), &WorkerEvent::from(worker)).await;
         let request_id = Uuid::now_v7();
-        let requested = CreationRequested { request_id, request_sha256: Sha256([0; 32]), policy: policy() };
+        let requested =
+            CreationRequested { request_id, request_sha256: Sha256([0; 32]), policy: policy.clone() };
         self.wallet("create", request_id, requested.into()).await;
         let statement = BirthStatement {
             genesis_sha256: Sha256([0; 32]),
@@ -116,8 +122,8 @@ impl Writer {
             wallet: AggregateId::parse("main").unwrap(),
             command_id: request_id,
             public_key: wallet_key().public_key().to_string(),
-            policy_sha256: policy().sha256(),
-            owners: policy().owners,
+            policy_sha256: policy.sha256(),
+            owners: policy.owners,
         };
         let refused = JobResult::Refused { code: "c".into(), message: "m".into() };
         let outcome = SignedOutcome::sign(&worker_key(), Uuid::nil(), Sha256([0; 32]), refused, None);
@@ -142,6 +148,7 @@ impl Writer {
             request_sha256: Sha256([0; 32]),
             transfer: transfer(),
             tx_hash: tx_hash(request_id),
+            reserves: false,
             sign_by_ms: Some(UnixMs(sign_by_ms)),
         };
         self.wallet("request-transfer", request_id, requested.into()).await;
@@ -223,7 +230,7 @@ impl Writer {
     }
 }
 
-fn tx_hash(request_id: Uuid) -> String {
+pub(crate) fn tx_hash(request_id: Uuid) -> String {
     nsl_policy::transaction::transfer(request_id, &wallet_key().public_key(), &transfer())
         .unwrap()
         .hash()

@@ -9,4 +9,5 @@ mod deadlines;
 mod log;
 mod reactor_stops;
 mod service;
+mod turns;
 mod world;

@@ -12,7 +12,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn start(folder: &Path, database: &str, bus: &str, signing_deadline_ms: u64) -> Self {
+    pub(crate) fn start(folder: &Path, database: &str, bus: &str, settings: &[String]) -> Self {
         let file = |name: &str| folder.join(name).display().to_string();
         // Free a moment ago; with a port of its own choice nobody would know where the admin pages are.
         let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -25,12 +25,14 @@ impl Service {
             format!("log.url={database}"),
             format!("reactor.url={database}"),
             format!("processor.genesis_file={}", file("genesis.json")),
-            format!("processor.signing_deadline_ms={signing_deadline_ms}"),
             // Short, so that another life of the process takes over at once.
             "processor.lease_ttl_ms=500".to_owned(),
             format!("issuer.seed_file={}", file("reactor.seed")),
         ] {
             command.args(["--set", &setting]);
+        }
+        for setting in settings {
+            command.args(["--set", setting]);
         }
         let log = std::fs::File::options().append(true).create(true).open(file("service.log")).unwrap();
         let process = command.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());

@@ -11,10 +11,11 @@ use nsl_client::{Client, Options, SendError};
 use nsl_schemas::authority::{Build, GenesisManifest, Operators, Quorum, SealingProvider, Signed};
 use nsl_schemas::bytes::{Pcr, Sha256};
 use nsl_schemas::canonical;
+use nsl_schemas::job::{CLASS_STANDARD, EnclaveJob};
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::result::CommandResult;
 use nsl_schemas::streams;
-use nsl_schemas::subject::CommandSubject;
+use nsl_schemas::subject::{self, CommandSubject};
 use nsl_schemas::token::Tenant;
 use nsl_verify::attestation::TrustRoot;
 use serde::Serialize;
@@ -151,7 +152,14 @@ fn write_private(path: &Path, text: &str) {
 impl World {
     /// Starts the service; transfers that are asked for now are to be signed within the deadline.
     pub(crate) fn start(&self, signing_deadline_ms: u64) -> Service {
-        Service::start(self.folder.path(), &self.database, &self.bus, signing_deadline_ms)
+        self.start_with(signing_deadline_ms, &[])
+    }
+
+    /// The same with further settings.
+    pub(crate) fn start_with(&self, signing_deadline_ms: u64, further: &[String]) -> Service {
+        let mut settings = vec![format!("processor.signing_deadline_ms={signing_deadline_ms}")];
+        settings.extend_from_slice(further);
+        Service::start(self.folder.path(), &self.database, &self.bus, &settings)
     }
 
     /// Event 1.
@@ -239,6 +247,14 @@ impl World {
         .await;
         let query = "SELECT request_id, state, position FROM reactor.processes ORDER BY position";
         sqlx::query_as(query).fetch_all(&self.pool).await.unwrap()
+    }
+
+    /// The last job of this kind.
+    pub(crate) async fn last_job(&self, kind: &str) -> Option<EnclaveJob> {
+        let stream = self.jetstream.get_stream(streams::JOBS).await.ok()?;
+        let message =
+            stream.get_last_raw_message_by_subject(&subject::job(kind, CLASS_STANDARD)).await.ok()?;
+        Some(canonical::from_slice(&message.payload).unwrap())
     }
 
     /// How many messages a stream was ever given.

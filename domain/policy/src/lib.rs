@@ -17,4 +17,4 @@ pub use delay::{policy_change_from_ms, sign_from_ms};
 pub use evaluate::{Denied, TransferFacts, evaluate};
 pub use sound::{Unsound, check_sound};
 pub use window::BUCKETS;
-pub use window_counters::{Counters, Spend, reserve};
+pub use window_counters::{Spend, reserve};

@@ -10,33 +10,12 @@ use std::collections::BTreeSet;
 use nsl_neo::Hash160;
 use nsl_schemas::number::UnixMs;
 use nsl_schemas::policy::{
-    AMOUNT_WINDOWS_MAX, AmountWindow, CountingRules, Policy, WINDOW_SECONDS_MAX, WINDOW_SECONDS_MIN,
+    AMOUNT_WINDOWS_MAX, AmountWindow, AssetWindow, Counters, CountingRules, Policy, WINDOW_SECONDS_MAX,
+    WINDOW_SECONDS_MIN, Window,
 };
-use serde::{Deserialize, Serialize};
 
 use crate::rules::is_canonical;
-use crate::window::Window;
-use crate::{Denied, TransferFacts, Unsound};
-
-/// What was counted so far.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Counters {
-    /// One for each window of the policy.
-    amounts: Vec<AssetWindow>,
-    /// The latest time that was counted at.
-    last_ms: UnixMs,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    signatures: Option<Window>,
-    signatures_in_all: u32,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AssetWindow {
-    asset: String,
-    window: Window,
-}
+use crate::{Denied, TransferFacts, Unsound, window};
 
 /// What one signature takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,18 +49,17 @@ pub fn reserve(
         .iter()
         .map(|rule| {
             let taken = if rule.asset == spend.asset { spend.amount } else { 0 };
-            let window = counters
-                .amount_window(rule)
-                .add(taken, rule.amount_max.0, now_ms)
-                .or_else(|exceeded| if taken == 0 { Ok(counters.amount_window(rule)) } else { Err(exceeded) })
+            let before = amount_window(counters, rule);
+            let window = window::add(&before, taken, rule.amount_max.0, now_ms)
+                .or_else(|exceeded| if taken == 0 { Ok(before) } else { Err(exceeded) })
                 .map_err(|_| Denied::AmountWindow)?;
             Ok(AssetWindow { asset: rule.asset.clone(), window })
         })
         .collect::<Result<_, Denied>>()?;
     let signatures = match &rules.signatures {
         Some(rule) => {
-            let before = counters.signature_window(rule.window_seconds);
-            let after = before.add(1, u128::from(rule.count_max), now_ms);
+            let before = signature_window(counters, rule.window_seconds);
+            let after = window::add(&before, 1, u128::from(rule.count_max), now_ms);
             Some(after.map_err(|_| Denied::SignatureRate)?)
         }
         None => None,
@@ -95,24 +73,22 @@ pub fn reserve(
     Ok(Counters { amounts, last_ms: UnixMs(now_ms), signatures, signatures_in_all })
 }
 
-impl Counters {
-    /// What is known for a rule's window.
-    fn amount_window(&self, rule: &AmountWindow) -> Window {
-        let of_asset = || self.amounts.iter().filter(|one| one.asset == rule.asset).map(|one| &one.window);
-        of_asset()
-            .find(|window| window.seconds() == rule.window_seconds)
-            .or_else(|| of_asset().max_by_key(|window| window.seconds()))
-            .map_or_else(
-                || Window::new(rule.window_seconds),
-                |window| window.resized(rule.window_seconds, self.last_ms.0),
-            )
-    }
+/// What is known for a rule's window.
+fn amount_window(counters: &Counters, rule: &AmountWindow) -> Window {
+    let of_asset = || counters.amounts.iter().filter(|one| one.asset == rule.asset).map(|one| &one.window);
+    of_asset()
+        .find(|window| window.window_seconds == rule.window_seconds)
+        .or_else(|| of_asset().max_by_key(|window| window.window_seconds))
+        .map_or_else(
+            || window::empty(rule.window_seconds),
+            |window| window::resized(window, rule.window_seconds, counters.last_ms.0),
+        )
+}
 
-    fn signature_window(&self, window_seconds: u32) -> Window {
-        match &self.signatures {
-            Some(window) => window.resized(window_seconds, self.last_ms.0),
-            None => Window::new(window_seconds),
-        }
+fn signature_window(counters: &Counters, window_seconds: u32) -> Window {
+    match &counters.signatures {
+        Some(window) => window::resized(window, window_seconds, counters.last_ms.0),
+        None => window::empty(window_seconds),
     }
 }
 

@@ -13,7 +13,7 @@ use nsl_schemas::authority::{
 };
 use nsl_schemas::command::authority::AuthorityCommand;
 use nsl_schemas::event::authority::{
-    AuthorityEvent, BuildAllowed, BuildRevoked, QuorumReplaced, WorkerRevoked,
+    AuthorityEvent, BuildAllowed, BuildRevoked, PoolEstablished, QuorumReplaced, WorkerRevoked,
 };
 use nsl_schemas::nkey::PublicKey;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ host_aggregate!(Authority, "authority", AuthorityCommand, AuthorityEvent);
 impl Authority {
     /// Of the state's serialised form and meaning: raised with every change to either, or to what `evolve` makes of an
     /// event. A snapshot of another version is never taken.
-    pub const STATE_VERSION: u32 = 2;
+    pub const STATE_VERSION: u32 = 3;
 
     /// Decides a command.
     pub fn decide(&self, order: &Order<AuthorityCommand>) -> Result<Vec<AuthorityEvent>, Rejection> {
@@ -52,6 +52,7 @@ impl Authority {
             AuthorityCommand::RevokeBuild(command) => self.revoke_build(command),
             AuthorityCommand::RevokeWorker(command) => self.revoke_worker(command),
             AuthorityCommand::ReplaceQuorum(command) => self.replace_quorum(command),
+            AuthorityCommand::EstablishPool(command) => self.establish_pool(command),
         }
     }
 
@@ -71,7 +72,8 @@ impl Authority {
             AuthorityEvent::BuildAllowed(BuildAllowed { act })
             | AuthorityEvent::BuildRevoked(BuildRevoked { act })
             | AuthorityEvent::WorkerRevoked(WorkerRevoked { act })
-            | AuthorityEvent::QuorumReplaced(QuorumReplaced { act }) => self.take_act(&act.statement),
+            | AuthorityEvent::QuorumReplaced(QuorumReplaced { act })
+            | AuthorityEvent::PoolEstablished(PoolEstablished { act }) => self.take_act(&act.statement),
         }
     }
 

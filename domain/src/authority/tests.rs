@@ -3,13 +3,14 @@ use nsl_schemas::authority::{
 };
 use nsl_schemas::bytes::{Pcr, Sha256};
 use nsl_schemas::command::authority::{
-    AllowBuild, AuthorityCommand, Grant, RegisterRoot, ReplaceQuorum, Revoke, RevokeBuild, RevokeWorker,
+    AllowBuild, AuthorityCommand, EstablishPool, Grant, RegisterRoot, ReplaceQuorum, Revoke, RevokeBuild, RevokeWorker,
 };
 use nsl_schemas::errors::{self, ErrorCode};
 use nsl_schemas::event::authority::{
     AuthorityEvent, GenesisRecorded, IssuerGranted, QuorumReplaced, RootRegistered,
 };
 use nsl_schemas::nkey::{PublicKey, SigningKey};
+use nsl_schemas::pool_view::{Heads, PoolView};
 use nsl_schemas::subject::CommandSubject;
 use nsl_schemas::token::{TOKEN_BYTES_MAX, Tenant};
 use uuid::Uuid;
@@ -286,13 +287,18 @@ fn act(authority: &Authority, act: OperatorAct, signers: &[u8]) -> AuthorityComm
         OperatorAct::RevokeBuild { .. } => AuthorityCommand::RevokeBuild(RevokeBuild { act }),
         OperatorAct::RevokeWorker { .. } => AuthorityCommand::RevokeWorker(RevokeWorker { act }),
         OperatorAct::ReplaceQuorum { .. } => AuthorityCommand::ReplaceQuorum(ReplaceQuorum { act }),
+        OperatorAct::EstablishPool { .. } => AuthorityCommand::EstablishPool(EstablishPool { act }),
     }
 }
 
 #[test]
-fn the_operators_allow_and_revoke_builds_and_workers_and_hand_over() {
+fn the_operators_allow_and_revoke_builds_and_workers_establish_a_pool_and_hand_over() {
     let mut system = system();
+    let genesis_sha256 = system.operators().unwrap().genesis_sha256();
+    let (heads_sha256, members) = (Heads::default().sha256(), vec![key(41).public()]);
+    let view = PoolView { genesis_sha256, heads_sha256, members, number: 1 };
     for next in [
+        OperatorAct::EstablishPool { heads_position: 5, view: view.clone() },
         OperatorAct::AllowBuild { build: build() },
         OperatorAct::RevokeBuild { build: build() },
         OperatorAct::RevokeWorker { key: key(40).public() },
@@ -302,7 +308,8 @@ fn the_operators_allow_and_revoke_builds_and_workers_and_hand_over() {
         system = and(system, command);
     }
     let operators = system.operators().unwrap();
-    assert_eq!((operators.sequence(), operators.epoch(), operators.builds()), (4, 1, &[][..]));
+    assert_eq!((operators.sequence(), operators.epoch(), operators.builds()), (5, 1, &[][..]));
+    assert_eq!(operators.pool().unwrap().view, view);
     assert!(operators.is_revoked(&key(40).public()));
 }
 

@@ -43,14 +43,7 @@ pub fn job(event: &WalletEvent, wallet: &Wallet, cause: Cause<'_>) -> Option<Job
             let (sealed_key, policy) = wallet.signing_state()?;
             EnclaveTask::ReplacePolicy { sealed_key: sealed_key.clone(), policy: policy.clone() }
         }
-        WalletEvent::TransferRequested(event) => {
-            let (sealed_key, policy) = wallet.signing_state()?;
-            EnclaveTask::SignTransfer {
-                approvals: wallet.approvals(event.request_id).to_vec(),
-                sealed_key: sealed_key.clone(),
-                policy: policy.clone(),
-            }
-        }
+        WalletEvent::TransferRequested(event) => transfer_task(wallet, event.request_id)?,
         WalletEvent::TransferSigned(event) => {
             return Some(Job::Submit(SubmitJob {
                 job_id: ids::job_id(cause.event_id),
@@ -69,6 +62,7 @@ pub fn job(event: &WalletEvent, wallet: &Wallet, cause: Cause<'_>) -> Option<Job
         | WalletEvent::PolicyChangeCancelled(_)
         | WalletEvent::TransferApproved(_)
         | WalletEvent::TransferCancelled(_)
+        | WalletEvent::TransferReserved(_)
         | WalletEvent::KeyResealed(_)
         | WalletEvent::KeyResealRefused(_)
         | WalletEvent::TransferRefused(_)
@@ -77,11 +71,25 @@ pub fn job(event: &WalletEvent, wallet: &Wallet, cause: Cause<'_>) -> Option<Job
         | WalletEvent::TransferRequestExpired(_) => return None,
     };
     Some(Job::Enclave(Box::new(EnclaveJob {
-        job_id: ids::job_id(cause.event_id),
+        job_id: task.job_id(cause.event_id),
         command: cause.command.clone(),
         authority: cause.authority?.clone(),
         task,
     })))
+}
+
+/// What a worker has to do for a transfer now: by the policy in force, not by that of the request.
+pub(crate) fn transfer_task(wallet: &Wallet, request_id: Uuid) -> Option<EnclaveTask> {
+    let (sealed_key, policy) = wallet.signing_state()?;
+    let (sealed_key, policy) = (sealed_key.clone(), policy.clone());
+    let approvals = wallet.approvals(request_id).to_vec();
+    let reservation = wallet.reservation(request_id).filter(|_| policy.counts()).cloned();
+    Some(if policy.counts() && reservation.is_none() {
+        let last = wallet.last_reservation().cloned();
+        EnclaveTask::ReserveTransfer { approvals, last, sealed_key, policy }
+    } else {
+        EnclaveTask::SignTransfer { approvals, reservation, sealed_key, policy }
+    })
 }
 
 #[cfg(test)]

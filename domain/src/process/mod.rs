@@ -47,6 +47,15 @@ pub enum State {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sign_by_ms: Option<UnixMs>,
     },
+    /// A worker reserves for the transfer, whose wallet's policy counts.
+    Reserving {
+        /// As in [`State::Signing`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_before_ms: Option<UnixMs>,
+        /// As in [`State::Signing`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sign_by_ms: Option<UnixMs>,
+    },
     /// A worker signs the transfer.
     Signing {
         /// From when: a time lock may hold it back.
@@ -63,12 +72,14 @@ pub enum State {
 }
 
 impl State {
-    /// The kind of the job that is published until the state is left; see [`job()`].
+    /// The kind of the job that is published until the state is left; see [`job()`]. While a wallet's policy is replaced by
+    /// one that counts, or by one that does not, a transfer's job is of the kind that the policy in force asks for.
     pub fn job_kind(self) -> Option<&'static str> {
-        let [create_key, replace_policy, sign_transfer] = ENCLAVE_KINDS;
+        let [create_key, replace_policy, reserve_transfer, sign_transfer] = ENCLAVE_KINDS;
         match self {
             Self::CreatingKey => Some(create_key),
             Self::ReplacingPolicy { .. } | Self::ResealingKey => Some(replace_policy),
+            Self::Reserving { .. } => Some(reserve_transfer),
             Self::Signing { .. } => Some(sign_transfer),
             Self::Submitting => Some(SUBMIT_KIND),
             Self::AwaitingApprovals { .. } | Self::Over => None,
@@ -79,7 +90,9 @@ impl State {
     /// clock, so it is a skew later than the lock ends: one that finds it too early would say so.
     pub fn job_from_ms(self) -> Option<u64> {
         match self {
-            Self::ReplacingPolicy { not_before_ms } | Self::Signing { not_before_ms, .. } => {
+            Self::ReplacingPolicy { not_before_ms }
+            | Self::Reserving { not_before_ms, .. }
+            | Self::Signing { not_before_ms, .. } => {
                 not_before_ms.map(|not_before_ms| not_before_ms.0.saturating_add(CLOCK_SKEW_MS_MAX))
             }
             Self::CreatingKey
@@ -98,6 +111,7 @@ impl State {
             | Self::ReplacingPolicy { .. }
             | Self::ResealingKey
             | Self::AwaitingApprovals { .. }
+            | Self::Reserving { .. }
             | Self::Signing { .. } => true,
             Self::Submitting | Self::Over => false,
         }
@@ -106,9 +120,9 @@ impl State {
     /// When, in Unix ms, [`on_deadline`]'s command is due, unless the state is left before.
     pub fn due_ms(self) -> Option<u64> {
         match self {
-            Self::AwaitingApprovals { sign_by_ms, .. } | Self::Signing { sign_by_ms, .. } => {
-                sign_by_ms.map(transfer::due_ms)
-            }
+            Self::AwaitingApprovals { sign_by_ms, .. }
+            | Self::Reserving { sign_by_ms, .. }
+            | Self::Signing { sign_by_ms, .. } => sign_by_ms.map(transfer::due_ms),
             Self::CreatingKey
             | Self::ReplacingPolicy { .. }
             | Self::ResealingKey
@@ -134,6 +148,7 @@ pub fn request_id(event: &WalletEvent) -> Uuid {
         WalletEvent::TransferRequested(event) => event.request_id,
         WalletEvent::TransferApproved(event) => event.request_id,
         WalletEvent::TransferCancelled(event) => event.request_id,
+        WalletEvent::TransferReserved(event) => event.request_id,
         WalletEvent::TransferSigned(event) => event.request_id,
         WalletEvent::TransferRefused(event) => event.request_id,
         WalletEvent::TransferConfirmed(event) => event.request_id,
@@ -163,6 +178,7 @@ pub fn react(before: Option<State>, event: &WalletEvent) -> Option<State> {
         WalletEvent::TransferRequested(_)
         | WalletEvent::TransferApproved(_)
         | WalletEvent::TransferCancelled(_)
+        | WalletEvent::TransferReserved(_)
         | WalletEvent::TransferSigned(_)
         | WalletEvent::TransferRefused(_)
         | WalletEvent::TransferConfirmed(_)
@@ -191,10 +207,13 @@ pub fn on_deadline(
     wallet: &AggregateId,
 ) -> Result<Option<Command>, token::Error> {
     match state {
-        State::AwaitingApprovals { sign_by_ms: Some(_), .. } | State::Signing { sign_by_ms: Some(_), .. } => {
+        State::AwaitingApprovals { sign_by_ms: Some(_), .. }
+        | State::Reserving { sign_by_ms: Some(_), .. }
+        | State::Signing { sign_by_ms: Some(_), .. } => {
             transfer::expire(request_id, tenant, wallet).map(Some)
         }
         State::AwaitingApprovals { sign_by_ms: None, .. }
+        | State::Reserving { sign_by_ms: None, .. }
         | State::Signing { sign_by_ms: None, .. }
         | State::CreatingKey
         | State::ReplacingPolicy { .. }

@@ -25,6 +25,10 @@ fn signing() -> State {
     State::Signing { not_before_ms: None, sign_by_ms: Some(UnixMs(NOW_MS + SIGNING_MS)) }
 }
 
+fn reserving() -> State {
+    State::Reserving { not_before_ms: None, sign_by_ms: Some(UnixMs(NOW_MS + SIGNING_MS)) }
+}
+
 fn confirm(request_id: Uuid, tx_hash: String) -> WalletCommand {
     WalletCommand::RecordConfirmation(RecordConfirmation {
         request_id,
@@ -78,6 +82,10 @@ fn a_transfer_goes_from_its_request_to_one_end() {
     for (before, event, after) in [
         (None, "requested", Some(signing())),
         (Some(signing()), "signed", Some(State::Submitting)),
+        // The policy was replaced by one that counts nothing.
+        (Some(reserving()), "signed", Some(State::Submitting)),
+        (Some(reserving()), "refused", Some(State::Over)),
+        (Some(reserving()), "request expired", Some(State::Over)),
         (Some(signing()), "refused", Some(State::Over)),
         (Some(signing()), "request expired", Some(State::Over)),
         (Some(State::Submitting), "confirmed", Some(State::Over)),
@@ -112,6 +120,8 @@ fn a_state_says_which_job_and_which_deadline_are_open() {
             Some("sign-transfer"),
             Some(u64::MAX),
         ),
+        (reserving(), Some("reserve-transfer"), Some(due_ms)),
+        (State::Reserving { not_before_ms: None, sign_by_ms: None }, Some("reserve-transfer"), None),
         (State::Submitting, Some("submit-transaction"), None),
         (State::Over, None, None),
     ] {
@@ -129,6 +139,7 @@ fn a_lock_holds_back_the_job_and_missing_approvals_have_none() {
     for (state, has_job, job_from_ms) in [
         (State::ReplacingPolicy { not_before_ms: lock }, true, Some(NOW_MS + CLOCK_SKEW_MS_MAX)),
         (State::Signing { not_before_ms: lock, sign_by_ms }, true, Some(NOW_MS + CLOCK_SKEW_MS_MAX)),
+        (State::Reserving { not_before_ms: lock, sign_by_ms }, true, Some(NOW_MS + CLOCK_SKEW_MS_MAX)),
         (signing(), true, None),
         (State::AwaitingApprovals { not_before_ms: lock, sign_by_ms }, false, None),
         (State::Submitting, true, None),

@@ -1,4 +1,5 @@
-//! A transfer: asked for, approved where its policy says so, signed by a worker, brought into a block by the relay.
+//! A transfer: asked for, approved where its policy says so, reserved where that counts, signed by a worker, brought into
+//! a block by the relay.
 //!
 //! Without a signature by its deadline it is compensated: `expire-request` ends it and frees its place among the wallet's
 //! open transfers. A signed one ends by what the chain says and by nothing else.
@@ -23,15 +24,21 @@ pub(super) fn react(before: Option<State>, event: &WalletEvent) -> Option<State>
         (None, WalletEvent::TransferRequested(event)) => {
             let &TransferRequested { not_before_ms, sign_by_ms, .. } = event;
             Some(match event.approvals_missing {
-                None | Some(0) => State::Signing { not_before_ms, sign_by_ms },
+                None | Some(0) => released(event.reserves, not_before_ms, sign_by_ms),
                 Some(_) => State::AwaitingApprovals { not_before_ms, sign_by_ms },
             })
         }
         (
             Some(State::AwaitingApprovals { not_before_ms, sign_by_ms }),
-            WalletEvent::TransferApproved(TransferApproved { approvals_missing: 0, .. }),
-        ) => Some(State::Signing { not_before_ms, sign_by_ms }),
-        (Some(State::Signing { .. }), WalletEvent::TransferSigned(_)) => Some(State::Submitting),
+            WalletEvent::TransferApproved(TransferApproved { approvals_missing: 0, reserves, .. }),
+        ) => Some(released(*reserves, not_before_ms, sign_by_ms)),
+        (Some(State::Reserving { not_before_ms, sign_by_ms }), WalletEvent::TransferReserved(_)) => {
+            Some(State::Signing { not_before_ms, sign_by_ms })
+        }
+        // The policy may have been replaced by one that counts nothing.
+        (Some(State::Reserving { .. } | State::Signing { .. }), WalletEvent::TransferSigned(_)) => {
+            Some(State::Submitting)
+        }
         (
             Some(_),
             WalletEvent::TransferRefused(_)
@@ -41,6 +48,15 @@ pub(super) fn react(before: Option<State>, event: &WalletEvent) -> Option<State>
             | WalletEvent::TransferRequestExpired(_),
         ) => Some(State::Over),
         (before, _) => before,
+    }
+}
+
+/// Where a transfer goes that no approval is missing for.
+fn released(reserves: bool, not_before_ms: Option<UnixMs>, sign_by_ms: Option<UnixMs>) -> State {
+    if reserves {
+        State::Reserving { not_before_ms, sign_by_ms }
+    } else {
+        State::Signing { not_before_ms, sign_by_ms }
     }
 }
 

@@ -50,6 +50,7 @@ impl OpenWallet {
             approval: command.approval.clone(),
             approvals_missing: rule.approvers.threshold.saturating_sub(approvals),
             request_id,
+            reserves: self.policy.counts(),
         };
         Ok(vec![event.into()])
     }
@@ -58,7 +59,7 @@ impl OpenWallet {
         let Some(Transfer::Requested { hold, .. }) = self.transfers.get_mut(&event.request_id) else {
             return;
         };
-        let TransferApproved { approval, approvals_missing, request_id: _ } = event;
+        let TransferApproved { approval, approvals_missing, request_id: _, reserves: _ } = event;
         let policy_sha256 = approval.statement.policy_sha256;
         hold.approvals_missing = approvals_missing;
         // Under another policy they count nothing, and an approver's later approval replaces the earlier.

@@ -10,7 +10,9 @@ mod record_expiry;
 mod record_outcome;
 mod request_transfer;
 mod reseal_key;
+mod reserve_transfer;
 mod set_policy;
+mod shared;
 
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ use nsl_schemas::event::wallet::WalletEvent;
 use nsl_schemas::number::UnixMs;
 use nsl_schemas::outcome::SealedKey;
 use nsl_schemas::policy::{Policy, TransferApproval};
+use nsl_schemas::reservation::SealedReservation;
 use rpds::RedBlackTreeMapSync;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -31,6 +34,10 @@ use crate::decision::{Order, Rejection, host_aggregate};
 
 /// Most transfers of one wallet that may be under way: bounds the state, and with it every load of it.
 pub const OPEN_TRANSFERS_MAX: usize = 256;
+
+/// Most transfers of one wallet that may have a reservation and no signature yet. The state holds those reservations, of up
+/// to 15 KiB each; and what is reserved and never signed is taken all the same, so few are reserved ahead.
+pub const RESERVED_MAX: usize = 16;
 
 /// The state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -71,6 +78,8 @@ pub struct OpenWallet {
     sealed_key: Arc<SealedKey>,
     policy_change: Option<PolicyChange>,
     key_reseal: Option<KeyReseal>,
+    #[serde(with = "shared::optional")]
+    last_reservation: Option<Arc<SealedReservation>>,
     /// By the ids of their requests.
     transfers: RedBlackTreeMapSync<Uuid, Transfer>,
 }
@@ -88,6 +97,9 @@ enum Transfer {
         #[serde(default)]
         sign_by_ms: Option<UnixMs>,
         hold: Hold,
+        /// Its own, under whichever policy.
+        #[serde(with = "shared::optional")]
+        reservation: Option<Arc<SealedReservation>>,
     },
     /// The relay has the job.
     Signed {
@@ -95,6 +107,13 @@ enum Transfer {
         tx_hash: Arc<String>,
         valid_until_block: u32,
     },
+}
+
+/// A transfer whose job an outcome answers.
+struct AnsweredTransfer<'a> {
+    request: &'a Request,
+    transfer: &'a RequestTransfer,
+    tx_hash: &'a str,
 }
 
 /// What a transfer waits for before a worker has it.
@@ -134,34 +153,12 @@ struct KeyReseal {
     sealing_key_id: Arc<String>,
 }
 
-/// Shared values are written as what they hold; copies of a state share them.
-mod shared {
-    use std::sync::Arc;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<T: Serialize, S: Serializer>(
-        value: &Arc<T>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        T::serialize(value, serializer)
-    }
-
-    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Arc<T>, D::Error>
-    where
-        T: Deserialize<'de>,
-        D: Deserializer<'de>,
-    {
-        T::deserialize(deserializer).map(Arc::new)
-    }
-}
-
 host_aggregate!(Wallet, "wallet", WalletCommand, WalletEvent);
 
 impl Wallet {
     /// Of the state's serialised form and meaning: raised with every change to either, or to what `evolve` makes of an
     /// event. A snapshot of another version is never taken.
-    pub const STATE_VERSION: u32 = 2;
+    pub const STATE_VERSION: u32 = 3;
 
     /// Decides a command.
     pub fn decide(&self, order: &Order<WalletCommand>) -> Result<Vec<WalletEvent>, Rejection> {
@@ -191,20 +188,37 @@ impl Wallet {
 
     /// The key and policy by which a worker may sign, once the wallet is open.
     pub fn signing_state(&self) -> Option<(&SealedKey, &Policy)> {
-        match &self.phase {
-            Phase::Open(open) => Some((&open.sealed_key, &open.policy)),
-            Phase::Absent | Phase::Creating { .. } => None,
-        }
+        self.opened().map(|open| (&*open.sealed_key, &*open.policy))
     }
 
     /// What approvers signed about the transfer that command `request_id` asked for.
     pub fn approvals(&self, request_id: Uuid) -> &[Signed<TransferApproval>] {
+        match self.opened().and_then(|open| open.transfers.get(&request_id)) {
+            Some(Transfer::Requested { hold, .. }) => &hold.approvals,
+            Some(Transfer::Signed { .. }) | None => &[],
+        }
+    }
+
+    /// The last reservation in the log.
+    pub fn last_reservation(&self) -> Option<&SealedReservation> {
+        self.opened()?.last_reservation.as_deref()
+    }
+
+    /// By what the transfer that command `request_id` asked for is reserved under the policy in force.
+    pub fn reservation(&self, request_id: Uuid) -> Option<&SealedReservation> {
+        self.opened()?.reservation(request_id)
+    }
+
+    /// The transfer that a worker may reserve for at `now_ms`: of those that nothing holds back, the one that must be signed
+    /// first. None where the policy counts nothing, or as many are reserved as may be.
+    pub fn reserves_next(&self, now_ms: u64) -> Option<Uuid> {
+        self.opened()?.reserves_next(now_ms)
+    }
+
+    fn opened(&self) -> Option<&OpenWallet> {
         match &self.phase {
-            Phase::Open(open) => match open.transfers.get(&request_id) {
-                Some(Transfer::Requested { hold, .. }) => &hold.approvals,
-                Some(Transfer::Signed { .. }) | None => &[],
-            },
-            Phase::Absent | Phase::Creating { .. } => &[],
+            Phase::Open(open) => Some(open),
+            Phase::Absent | Phase::Creating { .. } => None,
         }
     }
 
@@ -223,6 +237,7 @@ impl Wallet {
                         sealed_key: Arc::new(event.sealed_key),
                         policy_change: None,
                         key_reseal: None,
+                        last_reservation: None,
                         transfers: RedBlackTreeMapSync::default(),
                     }));
                 }
@@ -280,11 +295,14 @@ impl OpenWallet {
                     approvals_missing: event.approvals_missing.unwrap_or(0),
                     not_before_ms: event.not_before_ms,
                 };
-                let requested = Transfer::Requested { request, transfer, tx_hash, sign_by_ms, hold };
+                let reservation = None;
+                let requested =
+                    Transfer::Requested { request, transfer, tx_hash, sign_by_ms, hold, reservation };
                 self.transfers.insert_mut(event.request_id, requested);
             }
             WalletEvent::TransferApproved(event) => self.approved(event),
             WalletEvent::TransferCancelled(event) => drop(self.transfers.remove_mut(&event.request_id)),
+            WalletEvent::TransferReserved(event) => self.evolve_reserved(event),
             WalletEvent::TransferSigned(event) => {
                 let (tx_hash, valid_until_block) = (Arc::new(event.tx_hash), event.valid_until_block);
                 self.transfers.insert_mut(event.request_id, Transfer::Signed { tx_hash, valid_until_block });

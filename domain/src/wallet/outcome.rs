@@ -4,6 +4,7 @@ use nsl_schemas::errors;
 use nsl_schemas::event::wallet::{OutcomeProof, Refusal};
 use nsl_schemas::ids;
 use nsl_schemas::outcome::{SealedKey, SignedOutcome, post_state_sha256};
+use uuid::Uuid;
 
 use super::Request;
 use crate::decision::{Facts, Rejection};
@@ -28,9 +29,17 @@ impl<'a> ProvenOutcome<'a> {
 
     /// Whether it is the outcome of `request`'s job: each request's command has one event, whose job this is.
     pub(super) fn answers(&self, request: &Request) -> bool {
+        self.is_of(ids::job_id(ids::event_id(request.id, 0)), request)
+    }
+
+    /// Whether it is the outcome of the job that reserves for `request`.
+    pub(super) fn answers_reservation(&self, request: &Request) -> bool {
+        self.is_of(ids::reservation_job_id(ids::event_id(request.id, 0)), request)
+    }
+
+    fn is_of(&self, job_id: Uuid, request: &Request) -> bool {
         let statement = &self.0.statement;
-        statement.job_id == ids::job_id(ids::event_id(request.id, 0))
-            && statement.request_sha256 == request.sha256
+        statement.job_id == job_id && statement.request_sha256 == request.sha256
     }
 
     /// Checks the state that the worker holds to be in force after the job.

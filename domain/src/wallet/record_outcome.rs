@@ -2,7 +2,7 @@
 
 use nsl_neo::PublicKey;
 use nsl_policy::transaction;
-use nsl_schemas::command::wallet::{RecordOutcome, RequestTransfer, WalletCommand};
+use nsl_schemas::command::wallet::{RecordOutcome, WalletCommand};
 use nsl_schemas::errors;
 use nsl_schemas::event::wallet::{
     CreationRefused, KeyCreated, OutcomeProof, PolicyChangeRefused, PolicyChanged, TransferRefused,
@@ -12,7 +12,7 @@ use nsl_schemas::outcome::{BirthCertificate, JobResult, SealedKey};
 use nsl_schemas::policy::Policy;
 
 use super::outcome::ProvenOutcome;
-use super::{OpenWallet, Phase, PolicyChange, Request, Transfer, Wallet, is_past};
+use super::{AnsweredTransfer, OpenWallet, Phase, PolicyChange, Request, Transfer, Wallet, is_past};
 use crate::decision::{Order, Rejection};
 
 /// The version of a wallet's key as it is sealed at its birth.
@@ -29,7 +29,7 @@ impl Wallet {
             Phase::Creating { request, policy } if outcome.answers(request) => {
                 created(order, &outcome, request, policy)
             }
-            Phase::Open(open) => open.record_outcome(order.now_ms, &outcome),
+            Phase::Open(open) => open.record_outcome(order, &outcome),
             Phase::Absent | Phase::Creating { .. } => Err(unexpected()),
         }
     }
@@ -78,7 +78,9 @@ fn created(
             let event = CreationRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
             Ok(vec![event.into()])
         }
-        JobResult::PolicyReplaced { .. } | JobResult::TransferSigned { .. } => Err(wrong_kind()),
+        JobResult::PolicyReplaced { .. }
+        | JobResult::TransferReserved { .. }
+        | JobResult::TransferSigned { .. } => Err(wrong_kind()),
     }
 }
 
@@ -110,12 +112,12 @@ fn check_birth(
 impl OpenWallet {
     fn record_outcome(
         &self,
-        now_ms: u64,
+        order: &Order<WalletCommand>,
         outcome: &ProvenOutcome<'_>,
     ) -> Result<Vec<WalletEvent>, Rejection> {
         // What is held back is no job yet, whatever a host made a worker do.
         let is_answered = |change: &&PolicyChange| {
-            outcome.answers(&change.request) && is_past(change.not_before_ms, now_ms)
+            outcome.answers(&change.request) && is_past(change.not_before_ms, order.now_ms)
         };
         if let Some(change) = self.policy_change.as_ref().filter(is_answered) {
             return self.policy_replaced(outcome, &change.request, &change.policy);
@@ -123,18 +125,29 @@ impl OpenWallet {
         if let Some(reseal) = self.key_reseal.as_ref().filter(|reseal| outcome.answers(&reseal.request)) {
             return self.key_resealed(outcome, reseal);
         }
-        // The job's id follows from the request's, so at most one open transfer is answered.
-        let answered = self.transfers.values().find_map(|transfer| match transfer {
-            Transfer::Requested { request, transfer, tx_hash, sign_by_ms: _, hold }
-                if outcome.answers(request) && hold.is_over(now_ms) =>
+        if let Some(reserving) = self.answered(order.now_ms, |request| outcome.answers_reservation(request))
+            && self.policy.counts()
+            && self.reservation(reserving.request.id).is_none()
+        {
+            outcome.check_post_state(Some(&self.sealed_key))?;
+            return self.transfer_reserved(order, outcome, &reserving);
+        }
+        let signing =
+            self.answered(order.now_ms, |request| outcome.answers(request)).ok_or_else(unexpected)?;
+        outcome.check_post_state(Some(&self.sealed_key))?;
+        self.transfer_signed(outcome, &signing)
+    }
+
+    /// The transfer whose job is answered. The job's id follows from the request's, so it is one at the most.
+    fn answered(&self, now_ms: u64, is_answered: impl Fn(&Request) -> bool) -> Option<AnsweredTransfer<'_>> {
+        self.transfers.values().find_map(|transfer| match transfer {
+            Transfer::Requested { request, transfer, tx_hash, hold, .. }
+                if is_answered(request) && hold.is_over(now_ms) =>
             {
-                Some((request, transfer, tx_hash))
+                Some(AnsweredTransfer { request, transfer, tx_hash })
             }
             Transfer::Requested { .. } | Transfer::Signed { .. } => None,
-        });
-        let (request, transfer, tx_hash) = answered.ok_or_else(unexpected)?;
-        outcome.check_post_state(Some(&self.sealed_key))?;
-        self.transfer_signed(outcome, request, transfer, tx_hash)
+        })
     }
 
     fn policy_replaced(
@@ -161,22 +174,26 @@ impl OpenWallet {
                     PolicyChangeRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
                 Ok(vec![event.into()])
             }
-            JobResult::KeyCreated { .. } | JobResult::TransferSigned { .. } => Err(wrong_kind()),
+            JobResult::KeyCreated { .. }
+            | JobResult::TransferReserved { .. }
+            | JobResult::TransferSigned { .. } => Err(wrong_kind()),
         }
     }
 
     fn transfer_signed(
         &self,
         outcome: &ProvenOutcome<'_>,
-        request: &Request,
-        transfer: &RequestTransfer,
-        tx_hash: &str,
+        answered: &AnsweredTransfer<'_>,
     ) -> Result<Vec<WalletEvent>, Rejection> {
         let invalid = |message: String| Rejection::new(errors::OUTCOME_INVALID, message);
+        let &AnsweredTransfer { request, transfer, tx_hash } = answered;
         match &outcome.0.result {
             JobResult::TransferSigned { tx_hash: signed_hash, signature } => {
                 if signed_hash != tx_hash {
                     return Err(invalid(format!("signed {signed_hash}, asked for {tx_hash}")));
+                }
+                if self.policy.counts() && self.reservation(request.id).is_none() {
+                    return Err(invalid("nothing was reserved for it".to_owned()));
                 }
                 let transaction =
                     transaction::with_witness(request.id, self.public_key()?, transfer, &signature.0)
@@ -195,7 +212,9 @@ impl OpenWallet {
                     TransferRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
                 Ok(vec![event.into()])
             }
-            JobResult::KeyCreated { .. } | JobResult::PolicyReplaced { .. } => Err(wrong_kind()),
+            JobResult::KeyCreated { .. }
+            | JobResult::PolicyReplaced { .. }
+            | JobResult::TransferReserved { .. } => Err(wrong_kind()),
         }
     }
 }

@@ -36,6 +36,7 @@ impl OpenWallet {
             not_before_ms: not_before_ms.map(UnixMs),
             request_id: order.command_id,
             request_sha256: order.request_sha256,
+            reserves: self.policy.counts(),
             transfer: command.clone(),
             tx_hash: unsigned.hash().to_string(),
             sign_by_ms: Some(UnixMs(released_by_ms.saturating_add(order.facts.signing_ms))),

@@ -64,7 +64,9 @@ impl OpenWallet {
                 outcome.check_post_state(Some(&self.sealed_key))?;
                 Ok(vec![KeyResealRefused { request_id, refusal: outcome.refusal(code, message)? }.into()])
             }
-            JobResult::KeyCreated { .. } | JobResult::TransferSigned { .. } => Err(wrong_kind()),
+            JobResult::KeyCreated { .. }
+            | JobResult::TransferReserved { .. }
+            | JobResult::TransferSigned { .. } => Err(wrong_kind()),
         }
     }
 }

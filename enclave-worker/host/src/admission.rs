@@ -179,6 +179,11 @@ impl Gatekeeper {
         Ok(told)
     }
 
+    /// What the operators decided, as far as it is known here.
+    pub(crate) fn operators(&self) -> Arc<Operators> {
+        self.followed.operators()
+    }
+
     /// Whom the endpoint led to last.
     pub(crate) fn admitted(&self, endpoint: &Endpoint) -> Option<Admitted> {
         self.all_admitted().get(endpoint).cloned()

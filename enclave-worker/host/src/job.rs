@@ -1,20 +1,25 @@
 //! One job, from its bytes to a verdict on the message that brought it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nsl_client::Client;
+use nsl_client::prepared::unix_now_ms;
 use nsl_enclave_protocol::{Pool, Request, Response, channel, pool};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::canonical;
 use nsl_schemas::errors;
-use nsl_schemas::job::EnclaveJob;
+use nsl_schemas::job::{EnclaveJob, EnclaveTask};
 use nsl_schemas::outcome::{JobResult, SignedOutcome};
+use nsl_schemas::pool_view::Certificate;
+use nsl_schemas::reservation::{RESERVATION_USE_MS_MAX, Reservation};
 use nsl_schemas::subject::{self, CommandSubject};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::failpoints;
 use crate::report::{self, Reported};
+use crate::views::{self, Opening, Views};
 
 /// What a job came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub(crate) enum Done {
     Refused,
     /// Its outcome was recorded before.
     Repeated,
+    /// It reserved after a reservation that is not the wallet's last any more; its turn comes again.
+    Overtaken,
 }
 
 impl Done {
@@ -34,6 +41,7 @@ impl Done {
             Self::Performed => "performed",
             Self::Refused => "refused",
             Self::Repeated => "repeated",
+            Self::Overtaken => "overtaken",
         }
     }
 }
@@ -53,6 +61,8 @@ pub(crate) enum Error {
     Unexpected,
     #[error("worker could not do the job ({code}): {message}")]
     Failed { code: String, message: String },
+    #[error("the job's reservation is not endorsed")]
+    NotEndorsed(#[from] views::Error),
     #[error("worker's outcome is not one of this job")]
     OtherJob,
     #[error(transparent)]
@@ -68,7 +78,9 @@ impl Error {
             | Self::Call(pool::Error::Call(channel::Error::RequestTooLarge { .. })) => false,
             Self::Failed { code, .. } => *code != errors::PAYLOAD_INVALID.code,
             Self::Report(error) => matches!(error, report::Error::Send(_)),
-            Self::Call(_) | Self::Answer(_) | Self::Unexpected | Self::OtherJob => true,
+            Self::NotEndorsed(_) | Self::Call(_) | Self::Answer(_) | Self::Unexpected | Self::OtherJob => {
+                true
+            }
         }
     }
 }
@@ -78,6 +90,7 @@ impl Error {
 pub(crate) struct Desk {
     pub(crate) client: Client,
     pub(crate) pool: Pool,
+    pub(crate) views: Arc<Views>,
     pub(crate) call_timeout: Duration,
 }
 
@@ -95,13 +108,15 @@ impl Desk {
         let is_refused = matches!(outcome.result, JobResult::Refused { .. });
         Ok(match report::report(&self.client, &requested, outcome).await? {
             Reported::Repeated => Done::Repeated,
+            Reported::Overtaken => Done::Overtaken,
             Reported::Recorded if is_refused => Done::Refused,
             Reported::Recorded => Done::Performed,
         })
     }
 
     async fn perform(&self, job: EnclaveJob) -> Result<SignedOutcome, Error> {
-        let request = Request::Perform { job: Box::new(job) }.to_bytes();
+        let certificate = self.certificate(&job.task).await?.map(Box::new);
+        let request = Request::Perform { certificate, job: Box::new(job) }.to_bytes();
         let deadline = Instant::now() + self.call_timeout;
         let answer = self.pool.call(request, deadline).await.map_err(Error::Call)?;
         match Response::from_bytes(&answer).map_err(Error::Answer)? {
@@ -110,9 +125,29 @@ impl Desk {
             Response::Description { .. }
             | Response::Registration { .. }
             | Response::Following { .. }
+            | Response::Endorsed { .. }
+            | Response::Pool { .. }
             | Response::Sealing { .. } => Err(Error::Unexpected),
         }
     }
+
+    /// What a majority of the pool says of the reservation by which a transfer is to be signed, if it needs one.
+    async fn certificate(&self, task: &EnclaveTask) -> Result<Option<Certificate>, views::Error> {
+        let EnclaveTask::SignTransfer { reservation: Some(reservation), sealed_key, policy, .. } = task
+        else {
+            return Ok(None);
+        };
+        match self.views.certify(reservation, Opening { sealed_key, policy }).await {
+            // A worker refuses it by its own clock, certificate or not: then the transfer is done with.
+            Err(_) if is_past_use(&reservation.reservation, unix_now_ms()) => Ok(None),
+            certified => certified.map(Some),
+        }
+    }
+}
+
+/// Whether no worker signs by the reservation any more.
+fn is_past_use(reservation: &Reservation, now_ms: u64) -> bool {
+    now_ms > reservation.reserved_at_ms.saturating_add(RESERVATION_USE_MS_MAX)
 }
 
 /// The log would reject any other for good, under the only id that a report of this job can have.

@@ -21,6 +21,7 @@ mod registration;
 mod report;
 mod sealing;
 pub mod service;
+mod views;
 
 pub use config::Config;
 pub use launcher::Reload;

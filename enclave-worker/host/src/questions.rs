@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Gatekeeper;
 use crate::launcher::Board;
+use crate::views::Views;
 
 /// Answered at once: nothing is waited for.
 const CONCURRENT_MAX: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
@@ -26,6 +27,7 @@ pub(crate) struct Questions {
     pub(crate) pool: Pool,
     pub(crate) board: Board,
     pub(crate) gatekeeper: Arc<Gatekeeper>,
+    pub(crate) views: Arc<Views>,
 }
 
 impl Questions {
@@ -52,6 +54,7 @@ impl Questions {
             size: count(content.size),
             rollout: content.rollout,
             error: content.error.clone(),
+            pool_view: self.views.status(),
             workers: workers
                 .map(|member| self.worker(&member, content.is_stopping(&member.endpoint)))
                 .collect(),

@@ -18,6 +18,8 @@ pub(crate) enum Reported {
     Recorded,
     /// The log had one before.
     Repeated,
+    /// The wallet's reservations went on meanwhile, and the reactor asks for another outcome with the last one.
+    Overtaken,
 }
 
 /// Why the log has no outcome of this job.
@@ -53,6 +55,9 @@ fn settle(sent: Result<(), SendError>) -> Result<Reported, Error> {
         Err(SendError::Rejected { code, .. }) if code == errors::OUTCOME_UNEXPECTED.code => {
             Ok(Reported::Repeated)
         }
+        Err(SendError::Rejected { code, .. }) if code == errors::RESERVATION_OUT_OF_TURN.code => {
+            Ok(Reported::Overtaken)
+        }
         Err(SendError::Refused { code, .. }) if code == errors::ID_REUSED.code => Ok(Reported::Repeated),
         Err(SendError::Rejected { code, message, .. }) => Err(Error::Rejected { code, message }),
         Err(error) => Err(Error::Send(error)),
@@ -79,6 +84,7 @@ mod tests {
         assert_eq!(settle(Ok(())).unwrap(), Reported::Recorded);
         assert_eq!(settle(Err(rejected("outcome_unexpected"))).unwrap(), Reported::Repeated);
         assert_eq!(settle(Err(refused("id_reused"))).unwrap(), Reported::Repeated);
+        assert_eq!(settle(Err(rejected("reservation_out_of_turn"))).unwrap(), Reported::Overtaken);
         for code in ["worker_unknown", "outcome_invalid", "limit_exceeded"] {
             assert!(matches!(settle(Err(rejected(code))), Err(Error::Rejected { .. })), "{code}");
         }

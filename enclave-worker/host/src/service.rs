@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::pings::{Pings, why_not_connected};
 use crate::questions::Questions;
 use crate::sealing::{self, ByKms};
+use crate::views::Views;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 /// Between two looks at the workers' health for the metric: fresher than any scrape.
@@ -93,7 +94,7 @@ pub async fn run(context: Context<Config>, reload: Reload) -> Result<(), Error> 
     // Workers outlive the lanes, which finish the jobs that they took.
     let lanes_ended = CancellationToken::new();
     let lanes_run = Arc::new(lanes_ended.clone().drop_guard());
-    keep_workers(&context, &bus, &desk.pool, gatekeeper, &metrics, orders, lanes_ended)?;
+    keep_workers(&context, &bus, &desk, gatekeeper, &metrics, orders, lanes_ended)?;
     for kind in ENCLAVE_KINDS {
         if !start_lanes(&context, kind, &bus, &desk, &metrics, &lanes_run).await? {
             return Ok(());
@@ -107,13 +108,14 @@ pub async fn run(context: Context<Config>, reload: Reload) -> Result<(), Error> 
 fn keep_workers(
     context: &Context<Config>,
     bus: &Bus,
-    pool: &Pool,
+    desk: &Desk,
     gatekeeper: Arc<Gatekeeper>,
     metrics: &Metrics,
     orders: Orders,
     lanes_ended: CancellationToken,
 ) -> Result<(), Error> {
     let (pings, board) = (Pings::default(), Board::default());
+    let Desk { pool, views, .. } = desk;
     let workers = &context.config.workers;
     let every = Duration::from_millis(workers.ping_interval_ms.get());
     let timeout = Duration::from_millis(workers.ping_timeout_ms.get());
@@ -122,10 +124,12 @@ fn keep_workers(
         pinging.await;
         Ok::<(), Infallible>(())
     });
-    let questions = Questions { host: host_name(), pool: pool.clone(), board: board.clone(), gatekeeper };
+    let (host, pool, views) = (host_name(), pool.clone(), Arc::clone(views));
+    let questions =
+        Questions { host, pool: pool.clone(), board: board.clone(), gatekeeper, views: Arc::clone(&views) };
     context.shutdown.spawn("questions", questions.serve(bus.clone(), context.shutdown.token().clone()));
     let blueprint = context.config.blueprint()?;
-    let launcher = Launcher::new(pool.clone(), pings, metrics.clone(), board, blueprint, orders);
+    let launcher = Launcher::new(pool, views, pings, metrics.clone(), board, blueprint, orders);
     context.shutdown.spawn("workers", async move {
         launcher.run(lanes_ended).await;
         Ok::<(), Infallible>(())
@@ -169,7 +173,14 @@ fn open_desk(
     let options = PoolOptions { admission: Some(gatekeeper.clone()), ..PoolOptions::default() };
     let pool = Pool::open(config.endpoints()?, options)?;
     let call_timeout = Duration::from_millis(config.jobs.call_timeout_ms.get());
-    Ok((Desk { client, pool, call_timeout }, gatekeeper))
+    let views = Views::new(client.clone(), pool.clone(), Arc::clone(&gatekeeper), admission_timeout);
+    let views = Arc::new(views);
+    let (keeping, stop) = (Arc::clone(&views), context.shutdown.token().clone());
+    context.shutdown.spawn("pool view", async move {
+        keeping.keep(stop).await;
+        Ok::<(), Infallible>(())
+    });
+    Ok((Desk { client, pool, views, call_timeout }, gatekeeper))
 }
 
 /// Carries workers' connections to KMS, where any are.

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod link;
 pub mod listener;
 pub mod pool;
+pub mod pool_view;
 pub mod request;
 pub mod response;
 pub mod server;

@@ -4,10 +4,15 @@ use nsl_schemas::authority::{OperatorStatement, Signed};
 use nsl_schemas::bytes::Base64;
 use nsl_schemas::canonical;
 use nsl_schemas::job::EnclaveJob;
+use nsl_schemas::outcome::SealedKey;
+use nsl_schemas::policy::Policy;
+use nsl_schemas::pool_view::Certificate;
+use nsl_schemas::reservation::{Head, SealedReservation, WalletName};
 use nsl_schemas::sealing::SealingRequest;
 use serde::{Deserialize, Serialize};
 
 use crate::credentials::AwsCredentials;
+use crate::pool_view::PoolRequest;
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,8 +32,35 @@ pub enum Request {
     },
     /// Do this job.
     Perform {
+        /// That a majority of the pool endorsed the job's reservation, where it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<Box<Certificate>>,
         /// The job.
         job: Box<EnclaveJob>,
+    },
+    /// Endorse this reservation, in the view that you are in.
+    Endorse {
+        /// That of the reservation before it, where it is at hand.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<Box<Certificate>>,
+        /// The policy that the key is sealed under.
+        policy: Box<Policy>,
+        /// The reservation.
+        reservation: Box<SealedReservation>,
+        /// The wallet's key, which proves that the reservation is a worker's.
+        sealed_key: Box<SealedKey>,
+    },
+    /// Endorse again what you endorsed.
+    Recall {
+        /// The reservation.
+        head: Head,
+        /// Whose.
+        wallet: WalletName,
+    },
+    /// Something about the pool's view.
+    Pool {
+        /// What.
+        about: Box<PoolRequest>,
     },
     /// Something about sealing keys.
     Sealing {
@@ -50,7 +82,9 @@ impl Request {
     /// their tag they could only be read after all of them was copied.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, canonical::Error> {
         match canonical::from_slice(bytes) {
-            Ok(Perform { job, request: PerformTag::Perform }) => Ok(Self::Perform { job }),
+            Ok(Perform { certificate, job, request: PerformTag::Perform }) => {
+                Ok(Self::Perform { certificate, job })
+            }
             Err(_other) => canonical::from_slice(bytes),
         }
     }
@@ -60,6 +94,8 @@ impl Request {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Perform {
+    #[serde(default)]
+    certificate: Option<Box<Certificate>>,
     job: Box<EnclaveJob>,
     request: PerformTag,
 }
@@ -80,6 +116,8 @@ mod tests {
             Request::Describe,
             Request::Follow { acts: vec![] },
             Request::Register { nonce: Base64(vec![1, 2, 3]) },
+            Request::Pool { about: Box::new(PoolRequest::Status) },
+            Request::Pool { about: Box::new(PoolRequest::Links { from: 3 }) },
         ] {
             assert_eq!(Request::from_bytes(&request.to_bytes()).unwrap(), request);
         }

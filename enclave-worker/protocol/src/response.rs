@@ -1,11 +1,15 @@
 //! What a worker answers, as canonical JSON in one message of the channel, which bounds its size.
 
+use nsl_schemas::authority::Signed;
 use nsl_schemas::bytes::{Base64, Sha256};
 use nsl_schemas::canonical;
 use nsl_schemas::nkey::PublicKey;
 use nsl_schemas::outcome::SignedOutcome;
+use nsl_schemas::pool_view::EndorsementStatement;
 use nsl_schemas::sealing::{SealingAnswer, SealingKeyName};
 use serde::{Deserialize, Serialize};
+
+use crate::pool_view::PoolAnswer;
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +43,16 @@ pub enum Response {
     Sealing {
         /// The answer.
         answer: Box<SealingAnswer>,
+    },
+    /// To `endorse` and `recall`.
+    Endorsed {
+        /// By this worker alone.
+        endorsement: Box<Signed<EndorsementStatement>>,
+    },
+    /// To `pool`.
+    Pool {
+        /// The answer.
+        answer: Box<PoolAnswer>,
     },
     /// Nothing was done.
     Error {

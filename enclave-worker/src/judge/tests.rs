@@ -125,6 +125,7 @@ fn each_broken_link_is_refused_with_its_code() {
     let (sealed_key, policy) = state();
     let sign = EnclaveTask::SignTransfer {
         approvals: vec![],
+        reservation: None,
         sealed_key: sealed_key.clone(),
         policy: policy.clone(),
     };

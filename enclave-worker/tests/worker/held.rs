@@ -49,8 +49,8 @@ fn transfer_issued_at(
     sealed_key: &SealedKey,
     policy: &Policy,
 ) -> EnclaveJob {
-    let task =
-        EnclaveTask::SignTransfer { approvals, sealed_key: sealed_key.clone(), policy: policy.clone() };
+    let (sealed_key, policy) = (sealed_key.clone(), policy.clone());
+    let task = EnclaveTask::SignTransfer { approvals, reservation: None, sealed_key, policy };
     site.job_issued_at(issued_at_ms, "main", "request-transfer", canonical::to_string(&transfer()), task)
 }
 
@@ -76,7 +76,7 @@ fn with_approvals(mut job: EnclaveJob, by: Approvals) -> EnclaveJob {
 
 /// Whether the worker says that it is too early; anything but that or an outcome fails.
 async fn is_too_early(worker: &Worker, job: EnclaveJob) -> bool {
-    match ask(worker, &Request::Perform { job: Box::new(job) }).await {
+    match ask(worker, &Request::Perform { certificate: None, job: Box::new(job) }).await {
         Response::Error { code, message } => {
             assert!(code == "unavailable" && message.contains("holds this back"), "{code}: {message}");
             true

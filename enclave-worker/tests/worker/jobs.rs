@@ -129,7 +129,9 @@ async fn a_job_whose_key_another_sealing_key_sealed_is_left_to_a_worker_that_has
         (&worker, site.transfer("main", &transfer(), foreign, policy())),
         (&other_site.worker().await, other_site.transfer("main", &transfer(), sealed_key, policy())),
     ] {
-        let Response::Error { code, .. } = ask(worker, &Request::Perform { job: Box::new(job) }).await else {
+        let Response::Error { code, .. } =
+            ask(worker, &Request::Perform { certificate: None, job: Box::new(job) }).await
+        else {
             panic!("answered")
         };
         assert_eq!(code, "sealing_key_missing");

@@ -8,7 +8,11 @@ mod mutations;
 #[cfg(test)]
 mod operators;
 #[cfg(test)]
+mod pool;
+#[cfg(test)]
 mod process;
+#[cfg(test)]
+mod reservations;
 #[cfg(test)]
 mod sealing;
 #[cfg(test)]

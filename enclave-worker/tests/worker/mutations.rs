@@ -35,7 +35,7 @@ fn a_mutated_job_never_panics_and_never_signs_another_payload() {
     let (sealed_key, certificate) = born;
     let public_key = &certificate.statement.public_key.parse().unwrap();
     let job = site.transfer("main", &transfer(), sealed_key, policy());
-    let sound = Request::Perform { job: Box::new(job) }.to_bytes();
+    let sound = Request::Perform { certificate: None, job: Box::new(job) }.to_bytes();
     assert_signs_nothing_else(&runtime, &worker, public_key, &sound);
 
     let length = sound.len();

@@ -36,7 +36,7 @@ async fn show(worker: &Worker, acts: &[Signed<OperatorStatement>]) -> Result<u32
 }
 
 async fn not_now(worker: &Worker, job: EnclaveJob) -> String {
-    match ask(worker, &Request::Perform { job: Box::new(job) }).await {
+    match ask(worker, &Request::Perform { certificate: None, job: Box::new(job) }).await {
         Response::Error { code, message } => {
             assert_eq!(code, "unavailable");
             message

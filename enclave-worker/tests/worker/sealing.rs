@@ -121,7 +121,7 @@ async fn provisioned(site: &Site, record: &SealingRecord, quorum: [u8; 2]) -> Wo
 }
 
 async fn create_code(site: &Site, worker: &Worker) -> String {
-    let request = Request::Perform { job: Box::new(site.create("main", policy())) };
+    let request = Request::Perform { certificate: None, job: Box::new(site.create("main", policy())) };
     match ask(worker, &request).await {
         Response::Error { code, .. } => code,
         other => panic!("{other:?}"),
@@ -300,7 +300,7 @@ async fn a_key_is_sealed_anew_by_the_sealing_key_that_the_command_names_and_sign
     let worker = provisioned(&site, &first, [1, 2]).await;
     let (sealed_key, certificate) = born(&site, &worker, "main").await;
     let reseal = || site.reseal(&second.statement.key_id, sealed_key.clone(), policy());
-    let early = ask(&worker, &Request::Perform { job: Box::new(reseal()) }).await;
+    let early = ask(&worker, &Request::Perform { certificate: None, job: Box::new(reseal()) }).await;
     assert!(matches!(early, Response::Error { code, .. } if code == KEY_MISSING));
     for number in [2, 3] {
         provide(&site, &worker, &second, number).await.unwrap();

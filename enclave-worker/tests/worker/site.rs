@@ -66,8 +66,12 @@ impl Site {
     }
 
     pub(crate) fn nsm(&self, measurements: [[u8; 48]; 3]) -> SoftwareNsm {
+        self.nsm_at(measurements, NOW_MS)
+    }
+
+    fn nsm_at(&self, measurements: [[u8; 48]; 3], now_ms: u64) -> SoftwareNsm {
         let root = DevelopmentRoot::from_pem(self.root_pem.as_bytes()).unwrap();
-        SoftwareNsm::boot(root, measurements, Box::new(|| NOW_MS)).unwrap()
+        SoftwareNsm::boot(root, measurements, Box::new(move || now_ms)).unwrap()
     }
 
     pub(crate) fn sealing_key(&self) -> SealingKey {
@@ -87,6 +91,13 @@ impl Site {
     /// One that begins with these sealing keys.
     pub(crate) async fn worker_with(&self, provided: impl Into<Provided>) -> Worker {
         self.start(MEASUREMENTS, provided).await
+    }
+
+    /// One whose NSM has another time.
+    pub(crate) async fn worker_at(&self, now_ms: u64) -> Worker {
+        let (genesis, nsm) =
+            (Genesis::obey(self.genesis.clone()).unwrap(), self.nsm_at(MEASUREMENTS, now_ms));
+        Worker::start(genesis, Box::new(nsm), self.sealing_key()).await.unwrap()
     }
 
     async fn start(&self, measurements: [[u8; 48]; 3], provided: impl Into<Provided>) -> Worker {
@@ -141,7 +152,7 @@ impl Site {
         let subject = CommandSubject::parse(&format!("nsl.v1.cmd.acme.wallet.{wallet}.{verb}")).unwrap();
         let command_id = Uuid::from_u128(7);
         let command = SignedCommand::sign(&key(3), &subject, command_id, issued_at_ms, NOW_MS + 1, payload);
-        let job_id = ids::job_id(ids::event_id(command_id, 0));
+        let job_id = task.job_id(ids::event_id(command_id, 0));
         EnclaveJob { job_id, command, authority: self.chain(granting), task }
     }
 
@@ -157,7 +168,7 @@ impl Site {
         sealed_key: SealedKey,
         policy: Policy,
     ) -> EnclaveJob {
-        let task = EnclaveTask::SignTransfer { approvals: vec![], sealed_key, policy };
+        let task = EnclaveTask::SignTransfer { approvals: vec![], reservation: None, sealed_key, policy };
         self.job(wallet, "request-transfer", canonical::to_string(transfer), task)
     }
 
@@ -218,7 +229,7 @@ pub(crate) async fn ask(worker: &Worker, request: &Request) -> Response {
 }
 
 pub(crate) async fn perform(worker: &Worker, job: EnclaveJob) -> SignedOutcome {
-    match ask(worker, &Request::Perform { job: Box::new(job) }).await {
+    match ask(worker, &Request::Perform { certificate: None, job: Box::new(job) }).await {
         Response::Outcome { outcome } => *outcome,
         other => panic!("{other:?}"),
     }

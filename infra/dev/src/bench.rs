@@ -23,7 +23,7 @@ use crate::progress::Progress;
 use crate::services::{self, COMMANDS, Kind, SERVICES, Service};
 
 /// What gives the wallets their keys; stopped before the measuring.
-const POOL: [&str; 3] = ["enclave-worker-1", "enclave-worker-2", "enclave-host"];
+const POOL: [&str; 4] = ["enclave-worker-1", "enclave-worker-2", "enclave-worker-3", "enclave-host"];
 /// With the pool stopped, jobs stay open. A live pool would have closed them long before they are published again, so
 /// within a measurement they are not: an hour is longer than any.
 const REPUBLISH_AFTER_MS: i64 = 60 * 60 * 1000;

@@ -63,7 +63,7 @@ pub(crate) struct Service {
 pub(crate) const COMMANDS: &str = "commands";
 
 /// All of them, in the order of their start: who is asked starts before who asks.
-pub(crate) static SERVICES: [Service; 8] = [
+pub(crate) static SERVICES: [Service; 9] = [
     service(
         COMMANDS,
         "nsl-commands",
@@ -73,6 +73,8 @@ pub(crate) static SERVICES: [Service; 8] = [
     service("projections", "nsl-projections", &[], &[Need::Bus("projections"), Need::LogReader]),
     worker("enclave-worker-1"),
     worker("enclave-worker-2"),
+    // Three, so that those who endorse reservations are a majority without any one of them.
+    worker("enclave-worker-3"),
     service(
         "enclave-host",
         "nsl-enclave-host",

@@ -7,13 +7,14 @@ use nsl_schemas::event::price_feed::{FeedRegistered, PriceFeedEvent, RoundRecord
 use nsl_schemas::event::wallet::{
     CreationRefused, CreationRequested, KeyCreated, OutcomeProof, PolicyChanged, Refusal, TransferApproved,
     TransferCancelled, TransferConfirmed, TransferExpired, TransferRefused, TransferRequestExpired,
-    TransferRequested, TransferSigned, WalletEvent,
+    TransferRequested, TransferReserved, TransferSigned, WalletEvent,
 };
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::number::{Amount, Datoshi, PriceE8, UnixMs};
 use nsl_schemas::outcome::{BirthCertificate, BirthStatement, JobResult, SealedKey, SignedOutcome};
-use nsl_schemas::policy::{Policy, RequestCancellation, Rules, TransferApproval};
+use nsl_schemas::policy::{Counters, Policy, RequestCancellation, Rules, TransferApproval};
 use nsl_schemas::price::{FeedRules, JudgedObservation, Observation, Verdict};
+use nsl_schemas::reservation::{Reservation, SEAL_BYTES, SealedReservation};
 use nsl_schemas::token::{AggregateId, Tenant, Venue};
 use uuid::Uuid;
 
@@ -115,6 +116,7 @@ pub(crate) fn transfer_held(number: u128, approvals_missing: Option<u8>) -> Wall
         request_sha256: Sha256::of(b"request"),
         transfer: transfer(),
         tx_hash: tx_hash(number),
+        reserves: false,
         sign_by_ms: Some(UnixMs(u64::MAX)),
     }
     .into()
@@ -132,7 +134,7 @@ pub(crate) fn transfer_approved(number: u128, approvals_missing: u8) -> WalletEv
         wallet: AggregateId::parse("main").unwrap(),
     };
     let approval = Signed { statement, signatures: vec![] };
-    TransferApproved { approval, approvals_missing, request_id: request(number) }.into()
+    TransferApproved { approval, approvals_missing, request_id: request(number), reserves: false }.into()
 }
 
 pub(crate) fn transfer_cancelled(number: u128) -> WalletEvent {
@@ -144,6 +146,24 @@ pub(crate) fn transfer_cancelled(number: u128) -> WalletEvent {
     };
     let cancellation = Signed { statement, signatures: vec![] };
     TransferCancelled { cancellation, request_id: request(number), tx_hash: tx_hash(number) }.into()
+}
+
+pub(crate) fn transfer_reserved(number: u128) -> WalletEvent {
+    let reservation = Reservation {
+        counters: Counters::default(),
+        genesis_sha256: Sha256::of(b"genesis"),
+        policy_sha256: Sha256::of(b"policy"),
+        previous_sha256: Sha256::of(b""),
+        request_id: request(number),
+        request_sha256: Sha256::of(b"request"),
+        reserved_at_ms: 1,
+        sequence: 1,
+        tenant: Tenant::parse("acme").unwrap(),
+        tx_hash: tx_hash(number),
+        wallet: AggregateId::parse("main").unwrap(),
+    };
+    let reservation = SealedReservation { reservation, seal: Base64(vec![7; SEAL_BYTES]) };
+    TransferReserved { outcome: proof(), request_id: request(number), reservation }.into()
 }
 
 pub(crate) fn transfer_signed(number: u128) -> WalletEvent {

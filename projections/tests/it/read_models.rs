@@ -78,15 +78,18 @@ async fn a_signing_request_is_requested_then_signed_refused_or_expired() {
             transfer_refused(3),
             transfer_requested(4),
             transfer_request_expired(4),
+            transfer_requested(5),
+            transfer_reserved(5),
         ] {
             world.append("wallet", "acme.main", &event).await;
         }
-        world.project(&SIGNING_REQUESTS, 7).await;
+        world.project(&SIGNING_REQUESTS, 9).await;
         for (number, status, refusal, position) in [
             (1, "requested", None, 1),
             (2, "signed", None, 4),
             (3, "refused", Some("worker_policy_denied"), 5),
             (4, "expired", None, 7),
+            (5, "reserved", None, 9),
         ] {
             let id = request(number).to_string();
             let found = signing_requests::find(&world.pool, &acme(), &id).await.unwrap().unwrap();
@@ -102,10 +105,11 @@ async fn a_signing_request_is_requested_then_signed_refused_or_expired() {
         }
         // Newest first by when they were asked for, whatever happened to them since.
         let first = signing_requests::list(&world.pool, &acme(), None, 2).await.unwrap();
-        assert_eq!(first.data.iter().map(|found| found.id).collect::<Vec<_>>(), [request(4), request(3)]);
-        assert_eq!(first.next.as_deref(), Some("3"));
-        let second = signing_requests::list(&world.pool, &acme(), Some(3), 2).await.unwrap();
-        assert_eq!(second.data.iter().map(|found| found.id).collect::<Vec<_>>(), [request(2), request(1)]);
+        assert_eq!(first.data.iter().map(|found| found.id).collect::<Vec<_>>(), [request(5), request(4)]);
+        assert_eq!(first.next.as_deref(), Some("6"));
+        let second = signing_requests::list(&world.pool, &acme(), Some(6), 3).await.unwrap();
+        let ids: Vec<_> = second.data.iter().map(|found| found.id).collect();
+        assert_eq!(ids, [request(3), request(2), request(1)]);
         assert_eq!(second.next, None);
     })
     .await;

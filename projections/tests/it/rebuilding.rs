@@ -201,7 +201,7 @@ async fn a_killed_rebuild_goes_on_from_its_last_commit() {
 
         // The first chunk is not read again: its rows stay as they are, also this one.
         world
-            .execute("UPDATE read_signing_requests_v3_building.signing_requests SET asset = 'kept' WHERE first_position = 2")
+            .execute("UPDATE read_signing_requests_v4_building.signing_requests SET asset = 'kept' WHERE first_position = 2")
             .await;
         let (code, stdout, stderr) = rebuild(world, &["signing-requests", "--json"]).await;
         assert_eq!(code, 0, "{stderr}");

@@ -32,6 +32,15 @@ pub enum Error {
     /// The document is about another key.
     #[error("attestation document does not carry the worker's key")]
     OtherKey,
+    /// The log knows no such worker.
+    #[error("no worker {key} is registered in the log")]
+    Unregistered {
+        /// Its key.
+        key: PublicKey,
+    },
+    /// The log does not tell.
+    #[error(transparent)]
+    Log(#[from] crate::PoolError),
     /// The operators revoked this worker.
     #[error("the operators revoked worker {key}")]
     Revoked {
@@ -65,23 +74,35 @@ impl Client {
         rand::fill(&mut nonce).map_err(|_| Error::Randomness)?;
         let question = AttestationRequest { nonce: Base64(nonce.clone()) };
         let answer: Attestation = self.query(self.tenant(), name::ATTESTATION, &question).await?;
-        check(&answer, nonce, genesis, operators, unix_now_ms())
+        check(&answer, Some(nonce), genesis, operators, VerifyTime::At(unix_now_ms()))
+    }
+
+    /// Checks how a worker proved itself when it was registered: by whom, the log says, and the document proves it.
+    pub async fn registered_worker(
+        &self,
+        key: PublicKey,
+        genesis: &GenesisManifest,
+        operators: &Operators,
+    ) -> Result<AttestedWorker, Error> {
+        let registered = self.worker_registration(&key).await?.ok_or(Error::Unregistered { key })?;
+        let answer = Attestation { key, document: registered.attestation };
+        check(&answer, None, genesis, operators, VerifyTime::Document)
     }
 }
 
 fn check(
     answer: &Attestation,
-    nonce: Vec<u8>,
+    nonce: Option<Vec<u8>>,
     genesis: &GenesisManifest,
     operators: &Operators,
-    now_ms: u64,
+    at: VerifyTime,
 ) -> Result<AttestedWorker, Error> {
     let root = TrustRoot::from_sha256(genesis.attestation_root_sha256.0).map_err(Error::TrustRoot)?;
     let builds = operators.builds();
     let demanded = Expectation::of_manifest(builds.iter().map(Build::measurements), genesis.sha256().0);
+    let demanded = Expectation { nonce, ..demanded };
     let document =
-        attestation::verify(&answer.document.0, &demanded.answering(nonce), &root, VerifyTime::At(now_ms))
-            .map_err(Error::Attestation)?;
+        attestation::verify(&answer.document.0, &demanded, &root, at).map_err(Error::Attestation)?;
     if document.public_key.as_deref() != Some(answer.key.0.as_slice()) {
         return Err(Error::OtherKey);
     }

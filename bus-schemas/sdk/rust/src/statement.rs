@@ -8,8 +8,8 @@ use nsl_schemas::authority::{
 use nsl_schemas::bytes::Base64;
 use nsl_schemas::canonical;
 use nsl_schemas::command::authority::{
-    AUTHORITY_ID, AllowBuild, AuthorityCommand, Grant, RegisterRoot, ReplaceQuorum, Revoke, RevokeBuild,
-    RevokeWorker,
+    AUTHORITY_ID, AllowBuild, AuthorityCommand, EstablishPool, Grant, RegisterRoot, ReplaceQuorum, Revoke,
+    RevokeBuild, RevokeWorker,
 };
 use nsl_schemas::envelope::statement_bytes;
 use nsl_schemas::nkey::SigningKey;
@@ -120,6 +120,7 @@ fn verb_of(act: &OperatorAct) -> &'static str {
         OperatorAct::RevokeBuild { .. } => "revoke-build",
         OperatorAct::RevokeWorker { .. } => "revoke-worker",
         OperatorAct::ReplaceQuorum { .. } => "replace-quorum",
+        OperatorAct::EstablishPool { .. } => "establish-pool",
     }
 }
 
@@ -129,6 +130,7 @@ fn act_payload(act: Signed<OperatorStatement>) -> String {
         OperatorAct::RevokeBuild { .. } => canonical::to_string(&RevokeBuild { act }),
         OperatorAct::RevokeWorker { .. } => canonical::to_string(&RevokeWorker { act }),
         OperatorAct::ReplaceQuorum { .. } => canonical::to_string(&ReplaceQuorum { act }),
+        OperatorAct::EstablishPool { .. } => canonical::to_string(&EstablishPool { act }),
     }
 }
 
@@ -141,7 +143,8 @@ pub fn statement_of(command: AuthorityCommand) -> Unsigned {
         AuthorityCommand::AllowBuild(AllowBuild { act })
         | AuthorityCommand::RevokeBuild(RevokeBuild { act })
         | AuthorityCommand::RevokeWorker(RevokeWorker { act })
-        | AuthorityCommand::ReplaceQuorum(ReplaceQuorum { act }) => Unsigned::OperatorAct(act.statement),
+        | AuthorityCommand::ReplaceQuorum(ReplaceQuorum { act })
+        | AuthorityCommand::EstablishPool(EstablishPool { act }) => Unsigned::OperatorAct(act.statement),
     }
 }
 

@@ -2,6 +2,7 @@ use super::*;
 use crate::authority::{SealingProvider, Signed};
 use crate::bytes::Pcr;
 use crate::nkey::SigningKey;
+use crate::pool_view::Heads;
 use crate::token::Tenant;
 
 fn key(number: u8) -> SigningKey {
@@ -153,4 +154,36 @@ fn a_root_counts_by_the_quorum_of_its_epoch_until_it_is_voided() {
         assert!(!operators.keeps_root(&void.statement));
     }
     assert_eq!(operators.check_root(&root(&operators, 2, &[7, 8])), Ok(()));
+}
+
+fn view(operators: &Operators, numbers: &[u8]) -> PoolView {
+    let mut members: Vec<PublicKey> = numbers.iter().map(|number| key(*number).public()).collect();
+    members.sort();
+    PoolView {
+        genesis_sha256: operators.genesis_sha256(),
+        heads_sha256: Heads::default().sha256(),
+        members,
+        number: operators.next_view_number(),
+    }
+}
+
+#[test]
+fn a_pool_is_established_beyond_whatever_followed_the_last_one() {
+    let mut operators = begun();
+    let establish = |view: PoolView| OperatorAct::EstablishPool { heads_position: 7, view };
+    let first = view(&operators, &[40, 41, 42]);
+    act(&mut operators, establish(first.clone()), &[1, 2]).unwrap();
+    assert_eq!(operators.pool(), Some(&EstablishedPool { heads_position: 7, view: first.clone() }));
+    let again = act(&mut operators, establish(first), &[1, 2]);
+    assert_eq!(again, Err(ActError::ViewNumber { expected: 1_001, found: 1 }));
+    let mut unsorted = view(&operators, &[40, 41]);
+    unsorted.members.reverse();
+    assert_eq!(act(&mut operators, establish(unsorted), &[1, 2]), Err(ActError::ViewUnsound));
+    let elsewhere = PoolView { genesis_sha256: Sha256([9; 32]), ..view(&operators, &[40]) };
+    assert_eq!(act(&mut operators, establish(elsewhere), &[1, 2]), Err(ActError::ViewUnsound));
+    act(&mut operators, OperatorAct::RevokeWorker { key: key(40).public() }, &[1, 2]).unwrap();
+    let revoked = view(&operators, &[40, 41]);
+    assert_eq!(act(&mut operators, establish(revoked), &[1, 2]), Err(ActError::WorkerRevoked));
+    let second = view(&operators, &[41]);
+    act(&mut operators, establish(second), &[1, 2]).unwrap();
 }

@@ -1,7 +1,7 @@
 //! Outcomes about authority: statements and what the operators decided.
 
 use nsl_client::statement::Unsigned;
-use nsl_schemas::authority::{Build, OperatorAct, Operators, Quorum};
+use nsl_schemas::authority::{Build, EstablishedPool, OperatorAct, Operators, Quorum};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::nkey::PublicKey;
 use serde::Serialize;
@@ -60,6 +60,16 @@ fn act(act: &OperatorAct) -> String {
             let roots = if *voids_roots { "; all tenants' roots end" } else { "" };
             format!("{} of {} sign from now on{roots}", quorum.threshold, keys.join(", "))
         }
+        OperatorAct::EstablishPool { heads_position, view } => {
+            let members: Vec<_> = view.members.iter().map(ToString::to_string).collect();
+            format!(
+                "{} of {} endorse reservations as view {}, from the log's heads at position {heads_position} ({})",
+                view.majority().threshold,
+                members.join(", "),
+                view.number,
+                view.heads_sha256
+            )
+        }
     }
 }
 
@@ -78,6 +88,8 @@ pub(crate) struct OperatorsShown {
     quorum: Quorum,
     builds: Vec<Build>,
     revoked_workers: Vec<PublicKey>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<EstablishedPool>,
 }
 
 impl OperatorsShown {
@@ -91,6 +103,7 @@ impl OperatorsShown {
             quorum: operators.quorum().clone(),
             builds: operators.builds().to_vec(),
             revoked_workers: operators.revoked_workers().iter().copied().collect(),
+            pool: operators.pool().cloned(),
         }
     }
 
@@ -107,6 +120,11 @@ impl OperatorsShown {
         rows.extend(self.quorum.keys.iter().map(|key| ("operator", key.to_string())));
         rows.extend(self.builds.iter().map(|build| ("build", format!("{} {}", build.name, build.pcr0))));
         rows.extend(self.revoked_workers.iter().map(|key| ("revoked worker", key.to_string())));
+        if let Some(EstablishedPool { heads_position, view }) = &self.pool {
+            let heads = format!("view {}, heads {} at {heads_position}", view.number, view.heads_sha256);
+            rows.push(("pool", heads));
+            rows.extend(view.members.iter().map(|key| ("pool member", key.to_string())));
+        }
         rows
     }
 }

@@ -1,6 +1,6 @@
 //! Hosts and their workers for people.
 
-use nsl_schemas::query::{HostStatus, Rollout, WorkerState, WorkerStatus};
+use nsl_schemas::query::{HostStatus, PoolViewStatus, Rollout, WorkerState, WorkerStatus};
 
 use super::human::table;
 
@@ -21,13 +21,30 @@ fn host(status: &HostStatus) -> String {
     };
     let (count, size) = (status.workers.len(), status.size);
     let line = format!("host {}: {count} workers, pool of {size}{rollout}", status.host);
+    let view = status.pool_view.iter().map(pool_view);
     let error = status.error.iter().map(|error| format!("last failure: {error}"));
-    let headers = ["ENDPOINT", "STATE", "BUILD", "VERSION", "IN FLIGHT", "DONE", "REASON"];
-    let workers = table(&headers, status.workers.iter().map(row));
-    [line].into_iter().chain(error).chain([workers]).collect::<Vec<_>>().join("\n")
+    let headers = ["ENDPOINT", "STATE", "VIEW", "BUILD", "VERSION", "IN FLIGHT", "DONE", "REASON"];
+    let workers = table(&headers, status.workers.iter().map(|worker| row(worker, status.pool_view.as_ref())));
+    [line].into_iter().chain(view).chain(error).chain([workers]).collect::<Vec<_>>().join("\n")
 }
 
-fn row(worker: &WorkerStatus) -> Vec<String> {
+/// What the pool's view comes to.
+fn pool_view(view: &PoolViewStatus) -> String {
+    let (endorsing, members) = (view.endorsing.len(), view.members.len());
+    let lost = if view.has_majority { "" } else { ": no majority, the operators must establish a pool" };
+    format!("view {}: {endorsing} of {members} members endorse{lost}", view.number)
+}
+
+/// Whether the worker endorses reservations.
+fn part(worker: &WorkerStatus, view: Option<&PoolViewStatus>) -> &'static str {
+    match (worker.key, view) {
+        (Some(key), Some(view)) if view.endorsing.contains(&key) => "endorses",
+        (Some(key), Some(view)) if view.members.contains(&key) => "member",
+        _ => "",
+    }
+}
+
+fn row(worker: &WorkerStatus, view: Option<&PoolViewStatus>) -> Vec<String> {
     let state = match worker.state {
         WorkerState::Connecting => "connecting",
         WorkerState::Serving => "serving",
@@ -39,6 +56,7 @@ fn row(worker: &WorkerStatus) -> Vec<String> {
     vec![
         worker.endpoint.clone(),
         state.to_owned(),
+        part(worker, view).to_owned(),
         build.unwrap_or_default(),
         worker.version.clone().unwrap_or_default(),
         format!("{}/{}", worker.in_flight, worker.window),
@@ -50,33 +68,38 @@ fn row(worker: &WorkerStatus) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use nsl_schemas::bytes::Pcr;
+    use nsl_schemas::nkey::SigningKey;
 
     use super::*;
 
     #[test]
     fn a_host_shows_its_workers_and_why_a_replacement_is_halted() {
+        let key = SigningKey::from_seed(&[1; 32]).public();
         let worker = WorkerStatus {
             endpoint: "vsock://16:5005".into(),
             state: WorkerState::LeftAlone,
             error: None,
-            key: None,
+            key: Some(key),
             pcr0: Some(Pcr([0xab; 48])),
             version: Some("0.1.0".into()),
             in_flight: 3,
             window: 64,
             answered: 17,
         };
+        let view =
+            PoolViewStatus { number: 3, members: vec![key, key], endorsing: vec![key], has_majority: false };
         let error = Some("vsock://17:5005: process ended".to_owned());
         let status = HostStatus {
             host: "h-1".into(),
             size: 1,
             rollout: Rollout::Halted,
             error,
+            pool_view: Some(view),
             workers: vec![worker],
         };
         let text = show(&[status]);
-        let row = "vsock://16:5005  left alone  abababababab  0.1.0    3/64       17";
-        assert!(text.starts_with("host h-1: 1 workers, pool of 1, replacement halted\nlast"), "{text}");
+        let row = "vsock://16:5005  left alone  endorses  abababababab  0.1.0    3/64       17";
+        assert!(text.starts_with("host h-1: 1 workers, pool of 1, replacement halted\nview 3: 1 of 2 members endorse: no majority"), "{text}");
         assert!(text.contains("17:5005: process ended\n") && text.contains(row), "{text}");
     }
 }

@@ -19,6 +19,7 @@ const VERBS: [(&str, &[&str]); 12] = [
             "revoke-build",
             "revoke-worker",
             "replace-quorum",
+            "establish-pool",
             "sign",
             "submit",
         ],

@@ -1,6 +1,7 @@
 //! What every act of the operators must show: that it is the next one, and theirs.
 
 mod allow_build;
+mod establish_pool;
 mod replace_quorum;
 mod revoke_build;
 mod revoke_worker;

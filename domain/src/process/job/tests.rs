@@ -84,7 +84,7 @@ fn a_request_asks_the_enclave_with_all_it_needs_to_judge_for_itself() {
         (
             transfer_requested(),
             Life::requested(),
-            EnclaveTask::SignTransfer { approvals: vec![], sealed_key, policy },
+            EnclaveTask::SignTransfer { approvals: vec![], reservation: None, sealed_key, policy },
         ),
     ];
     for (event, life, task) in cases {
@@ -108,6 +108,7 @@ fn a_transfer_is_signed_by_the_policy_in_force_not_by_that_of_its_request() {
     };
     let expected = EnclaveTask::SignTransfer {
         approvals: vec![],
+        reservation: None,
         sealed_key: sealed(2),
         policy: next_policy(&policy()),
     };

@@ -11,8 +11,8 @@ use nsl_schemas::event::wallet::{PolicyChangeCancelled, TransferApproved, Transf
 use nsl_schemas::number::{Amount, UnixMs};
 use nsl_schemas::outcome::JobResult;
 use nsl_schemas::policy::{
-    ApprovalRule, AssetRule, Policy, PolicyChange, RequestCancellation, TimeLocks, TransferApproval,
-    TransferLock,
+    ApprovalRule, AssetRule, CountingRules, Policy, PolicyChange, RequestCancellation, TimeLocks,
+    TransferApproval, TransferLock,
 };
 use uuid::Uuid;
 
@@ -134,7 +134,7 @@ fn a_quorum_of_approvers_releases_the_transfer_and_the_job_carries_their_approva
 
     let first = life.step(OTHER, approve(&policy, 23)).unwrap();
     let approval = Signed::sign(statement(&policy), &[&key(23)]);
-    let expected = TransferApproved { approval, approvals_missing: 1, request_id: TRANSFER };
+    let expected = TransferApproved { approval, approvals_missing: 1, request_id: TRANSFER, reserves: false };
     assert_eq!(first, vec![expected.into()]);
     assert_eq!(code(life.ask(OTHER, approve(&policy, 23))), Err(errors::APPROVAL_REPEATED));
     assert_eq!(code(life.ask(OTHER, signature())), Err(errors::OUTCOME_UNEXPECTED), "one of two");
@@ -146,6 +146,23 @@ fn a_quorum_of_approvers_releases_the_transfer_and_the_job_carries_their_approva
     assert_eq!(code(life.ask(OTHER, approve(&policy, 22))), Err(errors::APPROVAL_NOT_AWAITED));
     assert_eq!(life.replayed(), *life.wallet());
     assert_eq!(code(life.ask(OTHER, signature())), Ok(()));
+}
+
+#[test]
+fn what_approvers_release_is_reserved_where_the_policy_counts() {
+    let mut policy = approved();
+    policy.rules.counting =
+        Some(CountingRules { signatures_in_all_max: Some(1), ..CountingRules::default() });
+    let mut life = open(&policy);
+    let mut events = life.step(TRANSFER, WalletCommand::RequestTransfer(transfer())).unwrap();
+    assert!(matches!(state(&events), Some(State::AwaitingApprovals { .. })));
+    for approver in [21, 22] {
+        assert_eq!(life.wallet().reserves_next(NOW_MS), None, "{approver}");
+        events.extend(life.step(OTHER, approve(&policy, approver)).unwrap());
+    }
+    let sign_by_ms = Some(UnixMs(NOW_MS + HOUR_MS + SIGNING_MS));
+    assert_eq!(state(&events), Some(State::Reserving { not_before_ms: None, sign_by_ms }));
+    assert_eq!(life.wallet().reserves_next(NOW_MS), Some(TRANSFER));
 }
 
 #[test]

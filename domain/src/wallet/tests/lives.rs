@@ -20,6 +20,8 @@ use crate::test_world::{
 };
 use crate::wallet::Wallet;
 
+const SIGN_TRANSFER: &str = ENCLAVE_KINDS[3];
+
 /// What somebody does next; work is done for the open job of this index.
 #[derive(Debug, Clone)]
 enum Step {
@@ -69,12 +71,12 @@ fn command(
         Step::GiveUp(index) => given_up(pick(index)?, wallet),
         Step::PassDeadline(index) => {
             let (request_id, kind) = pick(index)?;
-            if kind != ENCLAVE_KINDS[2] {
+            if kind != SIGN_TRANSFER {
                 return None;
             }
             WalletCommand::ExpireRequest(ExpireRequest { request_id })
         }
-        Step::FinishWhatWasNeverAsked => done((command_id, ENCLAVE_KINDS[2]), wallet),
+        Step::FinishWhatWasNeverAsked => done((command_id, SIGN_TRANSFER), wallet),
     })
 }
 
@@ -92,7 +94,7 @@ fn hash_of(request: Uuid) -> String {
 /// What the worker or the relay reports of a job that it did.
 fn done((request, kind): OpenJob, wallet: &Wallet) -> WalletCommand {
     let in_force = key_in_force(wallet);
-    let [create_key, replace_policy, _] = ENCLAVE_KINDS;
+    let [create_key, replace_policy, ..] = ENCLAVE_KINDS;
     let (result, after) = if kind == SUBMIT_KIND {
         return WalletCommand::RecordConfirmation(RecordConfirmation {
             request_id: request,

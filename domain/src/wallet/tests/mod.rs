@@ -9,4 +9,5 @@ mod outcomes_of_transfers;
 mod relay_reports;
 mod requests;
 mod reseals;
+mod reservations;
 mod story;

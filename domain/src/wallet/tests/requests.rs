@@ -178,6 +178,7 @@ fn a_transfer_within_the_policy_is_asked_for_with_its_transaction() {
         request_sha256: request_sha256(TRANSFER),
         transfer: transfer(),
         tx_hash: unsigned.hash().to_string(),
+        reserves: false,
         sign_by_ms: Some(UnixMs(NOW_MS + SIGNING_MS)),
     };
     let answer = Life::open().ask(TRANSFER, WalletCommand::RequestTransfer(transfer()));

@@ -9,6 +9,7 @@ mod board;
 mod plan;
 mod process;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nsl_enclave_protocol::channel::{Backoff, Health};
@@ -26,6 +27,7 @@ pub(crate) use board::Board;
 use crate::config::PoolConfig;
 use crate::metrics::Metrics;
 use crate::pings::{Pings, why_not_connected};
+use crate::views::Views;
 use board::Content;
 use plan::{Phase, Step, View};
 use process::Process;
@@ -112,6 +114,8 @@ impl Worker {
 /// Keeps the pool as it shall be.
 pub(crate) struct Launcher {
     pool: Pool,
+    /// What is not to be lost before it was handed on.
+    pool_views: Arc<Views>,
     pings: Pings,
     metrics: Metrics,
     board: Board,
@@ -132,6 +136,7 @@ impl Launcher {
     /// A launcher that has not begun.
     pub(crate) fn new(
         pool: Pool,
+        pool_views: Arc<Views>,
         pings: Pings,
         metrics: Metrics,
         board: Board,
@@ -141,6 +146,7 @@ impl Launcher {
         let backoff = Backoff::new(blueprint.restart_pause_min, blueprint.restart_pause_max);
         Self {
             pool,
+            pool_views,
             pings,
             metrics,
             board,
@@ -207,8 +213,9 @@ impl Launcher {
         let Generation { number, blueprint } = self.wanted();
         match plan::next(blueprint.size, *number, &self.views()) {
             Step::Start if now >= self.start_not_before => self.start(now),
-            Step::Drain(number) => self.drain(number, now),
-            Step::Start | Step::Rest => {}
+            // A replacement must not be quicker than the pool's view: each worker that leaves is left by it first.
+            Step::Drain(number) if self.pool_views.may_lose_one() => self.drain(number, now),
+            Step::Start | Step::Drain(_) | Step::Rest => {}
         }
         self.tell();
     }
@@ -259,7 +266,11 @@ impl Launcher {
             Phase::Serving if self.pings.is_given_up(&worker.endpoint) => {
                 self.give_up(index, Failure::Unresponsive, "does not answer pings", now);
             }
-            Phase::Draining if age > drain_timeout || member.is_none_or(|member| member.outstanding == 0) => {
+            Phase::Draining
+                if age > drain_timeout
+                    || (member.is_none_or(|member| member.outstanding == 0)
+                        && !self.pool_views.needs(&worker.endpoint)) =>
+            {
                 worker.process.stop();
                 worker.enter(Phase::Stopping, now);
             }

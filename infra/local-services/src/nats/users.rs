@@ -65,6 +65,7 @@ pub(super) const USERS: [User; 7] = [
             "nsl.v1.cmd.*.wallet.*.record-outcome",
             "nsl.v1.qry.system.operator-acts",
             "nsl.v1.qry.system.sealing-records",
+            "nsl.v1.qry.system.events",
             "nsl.v1.parked.job",
             "$JS.API.DIRECT.GET.NSL_RES.>",
             "$JS.API.CONSUMER.INFO.NSL_JOB.*",

@@ -82,14 +82,14 @@ impl Site {
             valid_until_block: 100,
         };
         let task =
-            EnclaveTask::SignTransfer { approvals: vec![], sealed_key: sealed_key.clone(), policy: policy() };
+            EnclaveTask::SignTransfer { approvals: vec![], reservation: None, sealed_key: sealed_key.clone(), policy: policy() };
         let job = self.job("request-transfer", canonical::to_string(&transfer), task);
         perform(worker, job).await.unwrap()
     }
 }
 
 async fn perform(worker: &Worker, job: EnclaveJob) -> Result<JobResult, String> {
-    match ask(worker, &Request::Perform { job: Box::new(job) }).await {
+    match ask(worker, &Request::Perform { certificate: None, job: Box::new(job) }).await {
         Response::Outcome { outcome } => Ok(outcome.result),
         Response::Error { code, .. } => Err(code),
         other => panic!("{other:?}"),

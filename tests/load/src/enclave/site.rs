@@ -117,6 +117,7 @@ impl Site {
         let payload = canonical::to_string(&transfer());
         let task = EnclaveTask::SignTransfer {
             approvals: Vec::new(),
+            reservation: None,
             sealed_key: sealed_key.clone(),
             policy: self.policy.clone(),
         };
@@ -137,7 +138,7 @@ impl Site {
             SignedCommand::sign(&self.issuer, &subject, command_id, now_ms, now_ms + 60_000, payload);
         let job_id = ids::job_id(ids::event_id(command_id, 0));
         let job = EnclaveJob { job_id, command, authority: self.chain.clone(), task };
-        Ok(Request::Perform { job: Box::new(job) }.to_bytes().into())
+        Ok(Request::Perform { certificate: None, job: Box::new(job) }.to_bytes().into())
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod allow_build;
 mod attest;
+mod establish_pool;
 mod genesis_show;
 mod grant;
 mod register_root;
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     RevokeWorker(revoke_worker::RevokeWorker),
     /// Let other operators sign from now on, signed by the old ones and the new.
     ReplaceQuorum(replace_quorum::ReplaceQuorum),
+    /// Let these workers endorse reservations, signed by the operators.
+    EstablishPool(establish_pool::EstablishPool),
     /// Sign a statement that was written to a file.
     Sign(sign::Sign),
     /// Deliver a statement with its signatures.
@@ -69,6 +72,7 @@ impl Command {
             Self::RevokeBuild(verb) => verb.run(invocation).await,
             Self::RevokeWorker(verb) => verb.run(invocation).await,
             Self::ReplaceQuorum(verb) => verb.run(invocation).await,
+            Self::EstablishPool(verb) => verb.run(invocation).await,
             Self::Sign(verb) => verb.run(),
             Self::Submit(verb) => verb.run(invocation).await,
         }

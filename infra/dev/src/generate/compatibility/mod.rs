@@ -20,16 +20,20 @@ use schema::{Objection, Rule, objections};
 /// Members of closed messages that stand there only once a tenant has chosen what they are for (ADR 24). Who is older
 /// refuses such a message whole, as it must: a policy that is read without one of its rules is another policy. So who
 /// reads is updated before anybody chooses.
-const CHOSEN: [(&str, &str); 8] = [
+const CHOSEN: [(&str, &str); 9] = [
     ("grant-chain", "revocation"),
     ("grant-chain", "root.statement.epoch"),
     ("job.enclave", "authority.revocation"),
     ("job.enclave", "authority.root.statement.epoch"),
     ("job.enclave", "task.approvals"),
     ("job.enclave", "task.policy.rules"),
+    ("job.enclave", "task.reservation"),
     ("query.wallet.reply", "ok.policy.rules"),
     ("query.wallets.reply", "ok.data[].policy.rules"),
 ];
+
+/// Places of messages that have a further form only by such a choice: a policy that counts has jobs that reserve (ADR 31).
+const CHOSEN_FORMS: [(&str, &str); 2] = [("job.enclave", "task"), ("signed-outcome", "result")];
 
 /// Schemas by the names of their messages.
 pub(super) type Schemas = BTreeMap<String, Value>;
@@ -152,7 +156,12 @@ fn exchanged(message: &str, old: &Value, new: &Value) -> Vec<Broken> {
     }
     if old_reads {
         let is_chosen = |objection: &Objection| {
-            objection.rule == Rule::MemberUnknown && CHOSEN.contains(&(message, objection.at.as_str()))
+            let at = (message, objection.at.as_str());
+            match objection.rule {
+                Rule::MemberUnknown => CHOSEN.contains(&at),
+                Rule::AlternativeUnknown => CHOSEN_FORMS.contains(&at),
+                _ => false,
+            }
         };
         let objections = objections(old, new).into_iter();
         broken.extend(objections.filter(|objection| !is_chosen(objection)).map(Broken::OldReader));

@@ -1,17 +1,21 @@
-//! Policies with every rule, and what is signed about requests that such policies hold back.
+//! Policies with every rule, and what is signed or reserved about requests that such policies hold back.
 
 use nsl_schemas::authority::Signed;
-use nsl_schemas::number::Amount;
+use nsl_schemas::number::{Amount, UnixMs};
 use nsl_schemas::policy::{
-    AMOUNT_WINDOWS_MAX, ASSETS_MAX, AmountWindow, ApprovalRule, AssetRule, CONTRACTS_MAX, ContractRule,
-    CountingRules, LastBlockRule, METHODS_MAX, RequestCancellation, Rules, SignatureWindow, TimeLocks,
-    TransferApproval, TransferLock, WitnessScope,
+    AMOUNT_WINDOWS_MAX, ASSETS_MAX, AmountWindow, ApprovalRule, AssetRule, AssetWindow, CONTRACTS_MAX,
+    ContractRule, Counters, CountingRules, LastBlockRule, METHODS_MAX, RequestCancellation, Rules,
+    SignatureWindow, TimeLocks, TransferApproval, TransferLock, Window, WitnessScope,
 };
+use nsl_schemas::reservation::{Reservation, SEAL_BYTES, SealedReservation};
 use nsl_schemas::token::AggregateId;
 
-use super::super::vectors::GAS;
+use super::super::vectors::{GAS, transfers};
 use super::lives::{quorum, signed, tenant, transfer_of};
 use super::values::Extent;
+
+/// Most buckets of a window: as many as `nsl-policy` cuts one into, and the one that has begun.
+const BUCKETS_MAX: usize = 25;
 
 /// Every rule, or none where the extent leaves out what may be left out.
 pub(super) fn rules(extent: Extent) -> Rules {
@@ -83,6 +87,42 @@ pub(super) fn cancellation(extent: Extent) -> Signed<RequestCancellation> {
         wallet: wallet(extent),
     };
     signed(extent, statement)
+}
+
+pub(super) fn reservation(extent: Extent) -> SealedReservation {
+    let reservation = Reservation {
+        counters: counters(extent),
+        genesis_sha256: extent.sha256("genesis"),
+        policy_sha256: extent.sha256("policy"),
+        previous_sha256: extent.sha256("previous reservation"),
+        request_id: extent.uuid(),
+        request_sha256: extent.sha256("request"),
+        reserved_at_ms: extent.time_ms(),
+        sequence: extent.u32(2),
+        tenant: tenant(extent),
+        tx_hash: extent.text(&transfers::unsigned().hash().to_string()),
+        wallet: wallet(extent),
+    };
+    SealedReservation { reservation, seal: extent.bytes(&[6; SEAL_BYTES]) }
+}
+
+fn counters(extent: Extent) -> Counters {
+    // As many buckets as a window can have.
+    let bucket = |index: usize| {
+        let hours = u64::try_from(index).unwrap_or(u64::MAX);
+        (UnixMs(extent.u64(1_749_999_600_000).saturating_sub(hours)), Amount(extent.of(0, 3, u128::MAX)))
+    };
+    let window = || Window {
+        buckets: extent.list(BUCKETS_MAX, bucket).into_iter().collect(),
+        window_seconds: extent.u32(86_400),
+    };
+    Counters {
+        amounts: extent
+            .list(AMOUNT_WINDOWS_MAX, |_| AssetWindow { asset: extent.text(GAS), window: window() }),
+        last_ms: UnixMs(extent.u64(1_750_000_000_000)),
+        signatures: extent.optional(window()),
+        signatures_in_all: extent.u32(2),
+    }
 }
 
 fn wallet(extent: Extent) -> AggregateId {

@@ -10,7 +10,7 @@ use nsl_schemas::command::wallet::{RequestTransfer, VmState};
 use nsl_schemas::event::Event;
 use nsl_schemas::event::authority::{
     AuthorityEvent, BuildAllowed, BuildRevoked, GenesisRecorded, IssuerGranted, IssuerRevoked,
-    QuorumReplaced, RootRegistered, WorkerRevoked,
+    PoolEstablished, QuorumReplaced, RootRegistered, WorkerRevoked,
 };
 use nsl_schemas::event::price_feed::{FeedRegistered, PriceFeedEvent, RoundRecorded};
 use nsl_schemas::event::rejection::CommandRejected;
@@ -19,12 +19,13 @@ use nsl_schemas::event::wallet::{
     CreationRefused, CreationRequested, KeyCreated, KeyResealRefused, KeyResealRequested, KeyResealed,
     OutcomeProof, PolicyChangeCancelled, PolicyChangeRefused, PolicyChangeRequested, PolicyChanged, Refusal,
     TransferApproved, TransferCancelled, TransferConfirmed, TransferExpired, TransferRefused,
-    TransferRequestExpired, TransferRequested, TransferSigned, WalletEvent,
+    TransferRequestExpired, TransferRequested, TransferReserved, TransferSigned, WalletEvent,
 };
 use nsl_schemas::event::worker::{WorkerEvent, WorkerRegistered};
 use nsl_schemas::number::{Amount, Datoshi, PriceE8, UnixMs};
 use nsl_schemas::outcome::{BirthCertificate, BirthStatement, OutcomeStatement, SealedKey};
 use nsl_schemas::policy::{ASSETS_MAX, AssetRule, Policy, RECIPIENTS_MAX};
+use nsl_schemas::pool_view::PoolView;
 use nsl_schemas::price::{FeedRules, JudgedObservation, OBSERVATIONS_MAX, Observation, Verdict};
 use nsl_schemas::sealing::{
     CUSTODIANS_MAX, Custodian, EncryptedShare, SealingOrder, SealingRecord, SealingStatement,
@@ -58,7 +59,7 @@ pub(super) fn all(extent: Extent) -> Vec<Event> {
     events
 }
 
-fn authority(extent: Extent) -> [AuthorityEvent; 8] {
+fn authority(extent: Extent) -> [AuthorityEvent; 9] {
     let manifest = match extent {
         Extent::Full => authority::manifest(),
         _ => signed(extent, manifest(extent)),
@@ -84,6 +85,7 @@ fn authority(extent: Extent) -> [AuthorityEvent; 8] {
             }),
         }
         .into(),
+        PoolEstablished { act: act(establish_pool(extent)) }.into(),
     ]
 }
 
@@ -100,6 +102,16 @@ fn manifest(extent: Extent) -> GenesisManifest {
 
 fn build(extent: Extent) -> Build {
     Build { name: extent.text("0.1.0"), pcr0: extent.pcr(), pcr1: extent.pcr(), pcr2: extent.pcr() }
+}
+
+fn establish_pool(extent: Extent) -> OperatorAct {
+    let view = PoolView {
+        genesis_sha256: extent.sha256("genesis"),
+        heads_sha256: extent.sha256("heads"),
+        members: extent.list(KEYS, |_| extent.key()),
+        number: extent.u32(1),
+    };
+    OperatorAct::EstablishPool { heads_position: extent.time_ms(), view }
 }
 
 fn operator_statement(extent: Extent, act: OperatorAct) -> OperatorStatement {
@@ -226,7 +238,7 @@ fn worker(extent: Extent) -> WorkerRegistered {
 }
 
 /// A refused creation, then a wallet whose policy change and transfer are refused before others are not.
-fn wallet(extent: Extent) -> [WalletEvent; 18] {
+fn wallet(extent: Extent) -> [WalletEvent; 19] {
     let request_id = extent.uuid();
     let request_sha256 = extent.sha256("request");
     let tx_hash = || extent.text(&transfers::unsigned().hash().to_string());
@@ -262,6 +274,7 @@ fn wallet(extent: Extent) -> [WalletEvent; 18] {
             approval: held::approval(extent),
             approvals_missing: extent.of(0, 1, u8::MAX),
             request_id,
+            reserves: extent.of(false, true, true),
         }
         .into(),
         TransferCancelled { cancellation: held::cancellation(extent), request_id, tx_hash: tx_hash() }.into(),
@@ -270,11 +283,13 @@ fn wallet(extent: Extent) -> [WalletEvent; 18] {
             not_before_ms: extent.optional(UnixMs(extent.u64(1_750_000_000_000))),
             request_id,
             request_sha256,
+            reserves: extent.of(false, true, true),
             transfer: transfer_of(extent),
             tx_hash: tx_hash(),
             sign_by_ms: extent.optional(UnixMs(extent.u64(1_750_000_000_000))),
         }
         .into(),
+        TransferReserved { outcome: outcome(), request_id, reservation: held::reservation(extent) }.into(),
         TransferSigned {
             request_id,
             tx_hash: tx_hash(),

@@ -15,13 +15,14 @@ pub(super) fn document() -> Value {
                 "index": index,
                 "event_id": event_id,
                 "job_id": job_id,
+                "reservation_job_id": ids::reservation_job_id(event_id),
                 "report_command_id": ids::report_command_id(job_id),
             })
         })
         .collect();
     json!({
         "about": "UUIDs of version 5: event id from namespace command id and name event/<index>; job id from \
-            namespace event id and name job; report command id from namespace job id and name report; a process' \
+            namespace event id and name job, of the job that reserves job/reservation; report command id from namespace job id and name report; a process' \
             command id from namespace request id and name process/<process>/<step>. A worker's id is the first 32 hex digits of its key's SHA-256.",
         "command_id": COMMAND_ID,
         "events": events,
