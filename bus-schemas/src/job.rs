@@ -9,6 +9,7 @@ use crate::bytes::Base64;
 use crate::envelope::SignedCommand;
 use crate::outcome::SealedKey;
 use crate::policy::{Policy, TransferApproval};
+use crate::secret::SecretPolicy;
 use crate::token::{AggregateId, Tenant};
 
 /// The only class so far; later classes separate urgent from bulk work.
@@ -53,10 +54,34 @@ pub enum EnclaveTask {
         /// The policy that it is sealed under.
         policy: Policy,
     },
+    /// The secret is sealed under a policy: the command is `secret store`, or `secret set-readers` where one is sealed
+    /// already.
+    SealSecret {
+        /// What is sealed already; a stored version rests on none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        present: Option<PresentSecret>,
+    },
+    /// The command is `secret reveal`.
+    RevealSecret {
+        /// What is sealed.
+        present: PresentSecret,
+    },
+}
+
+/// A secret as the log holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PresentSecret {
+    /// The policy that it is sealed under.
+    pub policy: SecretPolicy,
+    /// The version in force.
+    pub sealed_secret: SealedKey,
 }
 
 /// Kinds of [`EnclaveTask`], as in its tag and the job's subject.
-pub const ENCLAVE_KINDS: [&str; 3] = ["create-key", "replace-policy", "sign-transfer"];
+pub const ENCLAVE_KINDS: [&str; 5] =
+    ["create-key", "replace-policy", "sign-transfer", "seal-secret", "reveal-secret"];
 
 impl EnclaveTask {
     /// The kind.
@@ -65,6 +90,8 @@ impl EnclaveTask {
             Self::CreateKey => ENCLAVE_KINDS[0],
             Self::ReplacePolicy { .. } => ENCLAVE_KINDS[1],
             Self::SignTransfer { .. } => ENCLAVE_KINDS[2],
+            Self::SealSecret { .. } => ENCLAVE_KINDS[3],
+            Self::RevealSecret { .. } => ENCLAVE_KINDS[4],
         }
     }
 }

@@ -22,6 +22,7 @@ mod reseal_key;
 pub mod seal;
 pub mod sealing;
 pub mod sealing_provider;
+mod secret;
 mod sign_transfer;
 mod wallet_key;
 pub mod worker;

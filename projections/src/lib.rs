@@ -23,6 +23,7 @@ pub mod read_model;
 pub mod rebuild;
 pub mod row;
 pub mod runner;
+pub mod secrets;
 pub mod service;
 pub mod signing_requests;
 pub mod transactions;

@@ -94,7 +94,7 @@ impl Known {
     async fn catch_up(&mut self, log: &EventReader) -> Result<(), Error> {
         let filter = Filter {
             tenant: Some(Tenant::system().to_string()),
-            aggregate_type: Some("authority".to_owned()),
+            aggregate_types: vec!["authority".to_owned()],
             ..Filter::default()
         };
         loop {

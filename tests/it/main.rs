@@ -33,6 +33,7 @@ mod patience;
 mod permissions;
 mod processors;
 mod scale;
+mod secret_story;
 mod secrets;
 mod senders;
 mod story;

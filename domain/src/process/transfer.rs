@@ -5,10 +5,8 @@
 
 use nsl_schemas::canonical;
 use nsl_schemas::command::wallet::ExpireRequest;
-use nsl_schemas::envelope::CLOCK_SKEW_MS_MAX;
 use nsl_schemas::event::wallet::{TransferApproved, TransferRequested, WalletEvent};
 use nsl_schemas::ids;
-use nsl_schemas::number::UnixMs;
 use nsl_schemas::subject::CommandSubject;
 use nsl_schemas::token::{self, AggregateId, AggregateType, Tenant, Verb};
 use uuid::Uuid;
@@ -42,13 +40,6 @@ pub(super) fn react(before: Option<State>, event: &WalletEvent) -> Option<State>
         ) => Some(State::Over),
         (before, _) => before,
     }
-}
-
-/// When the request is given up. A processor takes no command that was issued further ahead of its own clock than the
-/// skew, so one that is issued now finds the deadline passed wherever it is decided. It must: a rejection would be this
-/// command's answer for ever.
-pub(super) fn due_ms(sign_by_ms: UnixMs) -> u64 {
-    sign_by_ms.0.saturating_add(CLOCK_SKEW_MS_MAX)
 }
 
 pub(super) fn expire(

@@ -8,12 +8,12 @@ use nsl_schemas::event::wallet::{
     CreationRefused, KeyCreated, OutcomeProof, PolicyChangeRefused, PolicyChanged, TransferRefused,
     TransferSigned, WalletEvent,
 };
-use nsl_schemas::outcome::{BirthCertificate, JobResult, SealedKey};
+use nsl_schemas::outcome::{BirthCertificate, JobResult};
 use nsl_schemas::policy::Policy;
 
-use super::outcome::ProvenOutcome;
-use super::{OpenWallet, Phase, PolicyChange, Request, Transfer, Wallet, is_past};
+use super::{OpenWallet, Phase, PolicyChange, Transfer, Wallet, is_past};
 use crate::decision::{Order, Rejection};
+use crate::outcome::{ProvenOutcome, Request, check_version, unexpected, wrong_kind};
 
 /// The version of a wallet's key as it is sealed at its birth.
 const FIRST_VERSION: u32 = 1;
@@ -32,23 +32,6 @@ impl Wallet {
             Phase::Open(open) => open.record_outcome(order.now_ms, &outcome),
             Phase::Absent | Phase::Creating { .. } => Err(unexpected()),
         }
-    }
-}
-
-fn unexpected() -> Rejection {
-    Rejection::new(errors::OUTCOME_UNEXPECTED, "no such job is open")
-}
-
-pub(super) fn wrong_kind() -> Rejection {
-    Rejection::new(errors::OUTCOME_INVALID, "the result is not of the job's kind")
-}
-
-/// Whether the key is sealed as the version that must follow; none follows the last that a number can hold.
-pub(super) fn check_version(sealed_key: &SealedKey, expected: Option<u32>) -> Result<(), Rejection> {
-    if Some(sealed_key.version) == expected {
-        Ok(())
-    } else {
-        Err(Rejection::new(errors::OUTCOME_INVALID, "the sealed key is not the next version"))
     }
 }
 
@@ -78,7 +61,10 @@ fn created(
             let event = CreationRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
             Ok(vec![event.into()])
         }
-        JobResult::PolicyReplaced { .. } | JobResult::TransferSigned { .. } => Err(wrong_kind()),
+        JobResult::PolicyReplaced { .. }
+        | JobResult::TransferSigned { .. }
+        | JobResult::SecretSealed { .. }
+        | JobResult::SecretRevealed { .. } => Err(wrong_kind()),
     }
 }
 
@@ -161,7 +147,10 @@ impl OpenWallet {
                     PolicyChangeRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
                 Ok(vec![event.into()])
             }
-            JobResult::KeyCreated { .. } | JobResult::TransferSigned { .. } => Err(wrong_kind()),
+            JobResult::KeyCreated { .. }
+            | JobResult::TransferSigned { .. }
+            | JobResult::SecretSealed { .. }
+            | JobResult::SecretRevealed { .. } => Err(wrong_kind()),
         }
     }
 
@@ -195,7 +184,10 @@ impl OpenWallet {
                     TransferRefused { request_id: request.id, refusal: outcome.refusal(code, message)? };
                 Ok(vec![event.into()])
             }
-            JobResult::KeyCreated { .. } | JobResult::PolicyReplaced { .. } => Err(wrong_kind()),
+            JobResult::KeyCreated { .. }
+            | JobResult::PolicyReplaced { .. }
+            | JobResult::SecretSealed { .. }
+            | JobResult::SecretRevealed { .. } => Err(wrong_kind()),
         }
     }
 }

@@ -43,7 +43,7 @@ impl Done {
 pub(crate) enum Error {
     #[error("job cannot be read")]
     Malformed(#[source] canonical::Error),
-    #[error("job's command names no wallet")]
+    #[error("job's command names no aggregate")]
     Subject(#[from] subject::Error),
     #[error("no worker did the job")]
     Call(#[source] pool::Error),
@@ -109,6 +109,7 @@ impl Desk {
             Response::Error { code, message } => Err(Error::Failed { code, message }),
             Response::Description { .. }
             | Response::Registration { .. }
+            | Response::PoolKey { .. }
             | Response::Following { .. }
             | Response::Sealing { .. } => Err(Error::Unexpected),
         }

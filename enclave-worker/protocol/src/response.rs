@@ -5,6 +5,7 @@ use nsl_schemas::canonical;
 use nsl_schemas::nkey::PublicKey;
 use nsl_schemas::outcome::SignedOutcome;
 use nsl_schemas::sealing::{SealingAnswer, SealingKeyName};
+use nsl_schemas::secret::PoolKey;
 use serde::{Deserialize, Serialize};
 
 /// An answer.
@@ -22,6 +23,11 @@ pub enum Response {
         key: PublicKey,
         /// A COSE_Sign1 attestation document that answers the nonce.
         attestation: Base64,
+    },
+    /// To `pool-key`.
+    PoolKey {
+        /// The key, attested.
+        pool_key: Box<PoolKey>,
     },
     /// To `follow`: how far the worker is.
     Following {

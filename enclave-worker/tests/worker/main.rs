@@ -12,6 +12,8 @@ mod process;
 #[cfg(test)]
 mod sealing;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod site;
 #[cfg(test)]
 mod start;

@@ -28,9 +28,9 @@ const GRANTS_EXPIRE_AT_MS: u64 = 4_102_444_800_000;
 
 /// The services and operators that issue commands, with what the system tenant lets them.
 pub(crate) const SERVICE_GRANTS: [(&str, &[&str]); 5] = [
-    ("enclave-host", &["worker/*/register", "wallet/*/record-outcome"]),
+    ("enclave-host", &["worker/*/register", "wallet/*/record-outcome", "secret/*/record-outcome"]),
     ("chain-relay", &["wallet/*/record-confirmation", "wallet/*/record-expiry"]),
-    ("reactor", &["wallet/*/expire-request"]),
+    ("reactor", &["wallet/*/expire-request", "secret/*/expire-request"]),
     (OPERATOR, &["wallet/*/reseal-key"]),
     ("price-sources", &["price-feed/*/register", "price-feed/*/record-round"]),
 ];

@@ -13,6 +13,7 @@ mod options;
 pub mod prepared;
 pub mod prices;
 pub mod query;
+pub mod secret;
 mod send;
 pub mod statement;
 pub mod transfer;

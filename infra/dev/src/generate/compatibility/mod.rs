@@ -17,18 +17,22 @@ pub(crate) use baseline::Error;
 pub(super) use baseline::{FOLDER, load, release};
 use schema::{Objection, Rule, objections};
 
-/// Members of closed messages that stand there only once a tenant has chosen what they are for (ADR 24). Who is older
-/// refuses such a message whole, as it must: a policy that is read without one of its rules is another policy. So who
-/// reads is updated before anybody chooses.
-const CHOSEN: [(&str, &str); 8] = [
+/// Members of closed messages, and forms of their parts, that stand there only once a tenant has chosen what they are for
+/// (ADR 24): a rule of a policy, a revocation, a secret. Who is older refuses such a message whole, as it must: a policy
+/// that is read without one of its rules is another policy. So who reads is updated before anybody chooses.
+const CHOSEN: [(&str, &str); 12] = [
     ("grant-chain", "revocation"),
     ("grant-chain", "root.statement.epoch"),
     ("job.enclave", "authority.revocation"),
     ("job.enclave", "authority.root.statement.epoch"),
     ("job.enclave", "task.approvals"),
     ("job.enclave", "task.policy.rules"),
+    ("job.enclave", "task=reveal-secret"),
+    ("job.enclave", "task=seal-secret"),
     ("query.wallet.reply", "ok.policy.rules"),
     ("query.wallets.reply", "ok.data[].policy.rules"),
+    ("signed-outcome", "result=secret-revealed"),
+    ("signed-outcome", "result=secret-sealed"),
 ];
 
 /// Schemas by the names of their messages.
@@ -152,7 +156,8 @@ fn exchanged(message: &str, old: &Value, new: &Value) -> Vec<Broken> {
     }
     if old_reads {
         let is_chosen = |objection: &Objection| {
-            objection.rule == Rule::MemberUnknown && CHOSEN.contains(&(message, objection.at.as_str()))
+            matches!(objection.rule, Rule::MemberUnknown | Rule::AlternativeUnknown)
+                && CHOSEN.contains(&(message, objection.at.as_str()))
         };
         let objections = objections(old, new).into_iter();
         broken.extend(objections.filter(|objection| !is_chosen(objection)).map(Broken::OldReader));
