@@ -311,7 +311,10 @@ mod tests {
         let filter = Filter { tenant, event_type: Some("created".into()), ..Filter::default() };
         assert_eq!(
             condition(&filter),
-            " AND e.tenant = 'o''; DROP TABLE events; --\u{1}\\' AND e.event_type = 'created'"
+            " AND e.tenant IN ('o''; DROP TABLE events; --\u{1}\\') AND e.event_type IN ('created')"
         );
+        let types = Filter { aggregate_types: vec!["one".into(), "other".into()], ..Filter::default() };
+        assert_eq!(condition(&types), " AND e.aggregate_type IN ('one', 'other')");
+        assert_eq!(condition(&Filter::default()), "");
     }
 }

@@ -92,7 +92,7 @@ fn hash_of(request: Uuid) -> String {
 /// What the worker or the relay reports of a job that it did.
 fn done((request, kind): OpenJob, wallet: &Wallet) -> WalletCommand {
     let in_force = key_in_force(wallet);
-    let [create_key, replace_policy, _] = ENCLAVE_KINDS;
+    let [create_key, replace_policy, ..] = ENCLAVE_KINDS;
     let (result, after) = if kind == SUBMIT_KIND {
         return WalletCommand::RecordConfirmation(RecordConfirmation {
             request_id: request,
