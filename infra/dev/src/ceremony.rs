@@ -223,7 +223,7 @@ impl Registrar {
         let (root, developer) = (keys::root_of(tenant), keys::developer_of(tenant));
         self.root(tenant, &root).await?;
         let key = keys::obtain(&self.directory, &developer)?;
-        self.grant(tenant, &root, &key, &developer, &["wallet/*/*"]).await
+        self.grant(tenant, &root, &key, &developer, &["wallet/*/*", "secret/*/*"]).await
     }
 
     async fn root(&self, tenant: &Tenant, name: &str) -> Result<(), Error> {
