@@ -11,6 +11,7 @@ use crate::ids;
 use crate::outcome::SealedKey;
 use crate::policy::{Policy, TransferApproval};
 use crate::reservation::SealedReservation;
+use crate::secret::SecretPolicy;
 use crate::token::{AggregateId, Tenant};
 
 /// The only class so far; later classes separate urgent from bulk work.
@@ -72,10 +73,34 @@ pub enum EnclaveTask {
         /// The policy that it is sealed under.
         policy: Policy,
     },
+    /// The secret is sealed under a policy: the command is `secret store`, or `secret set-readers` where one is sealed
+    /// already.
+    SealSecret {
+        /// What is sealed already; a stored version rests on none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        present: Option<PresentSecret>,
+    },
+    /// The command is `secret reveal`.
+    RevealSecret {
+        /// What is sealed.
+        present: PresentSecret,
+    },
+}
+
+/// A secret as the log holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PresentSecret {
+    /// The policy that it is sealed under.
+    pub policy: SecretPolicy,
+    /// The version in force.
+    pub sealed_secret: SealedKey,
 }
 
 /// Kinds of [`EnclaveTask`], as in its tag and the job's subject.
-pub const ENCLAVE_KINDS: [&str; 4] = ["create-key", "replace-policy", "reserve-transfer", "sign-transfer"];
+pub const ENCLAVE_KINDS: [&str; 6] =
+    ["create-key", "replace-policy", "reserve-transfer", "sign-transfer", "seal-secret", "reveal-secret"];
 
 impl EnclaveTask {
     /// The kind.
@@ -85,6 +110,8 @@ impl EnclaveTask {
             Self::ReplacePolicy { .. } => ENCLAVE_KINDS[1],
             Self::ReserveTransfer { .. } => ENCLAVE_KINDS[2],
             Self::SignTransfer { .. } => ENCLAVE_KINDS[3],
+            Self::SealSecret { .. } => ENCLAVE_KINDS[4],
+            Self::RevealSecret { .. } => ENCLAVE_KINDS[5],
         }
     }
 
@@ -92,7 +119,11 @@ impl EnclaveTask {
     pub fn job_id(&self, event_id: Uuid) -> Uuid {
         match self {
             Self::ReserveTransfer { .. } => ids::reservation_job_id(event_id),
-            Self::CreateKey | Self::ReplacePolicy { .. } | Self::SignTransfer { .. } => ids::job_id(event_id),
+            Self::CreateKey
+            | Self::ReplacePolicy { .. }
+            | Self::SignTransfer { .. }
+            | Self::SealSecret { .. }
+            | Self::RevealSecret { .. } => ids::job_id(event_id),
         }
     }
 }

@@ -26,6 +26,7 @@ pub mod result;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod sealing;
+pub mod secret;
 pub mod streams;
 pub mod subject;
 pub mod token;

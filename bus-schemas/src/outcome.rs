@@ -16,14 +16,14 @@ pub const OUTCOME_TAG: &str = "nsl-outcome-v1";
 /// What the hashed bytes of a [`BirthStatement`] begin with.
 pub const BIRTH_TAG: &str = "nsl-birth-v1";
 
-/// A private key as it leaves the enclave: AES-256-GCM under the pool's sealing key.
+/// A private key or a secret as it leaves the enclave: AES-256-GCM under the pool's sealing key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SealedKey {
     /// Which sealing key.
     pub sealing_key_id: String,
-    /// Counts re-sealings of this wallet's key, from 1.
+    /// Counts sealings of this wallet's key, or versions of this secret, from 1.
     pub version: u32,
     /// 96 random bits.
     pub nonce: Base64,
@@ -31,7 +31,8 @@ pub struct SealedKey {
     pub ciphertext: Base64,
 }
 
-/// The associated data of a [`SealedKey`]: it opens only for this wallet under this policy.
+/// The associated data of a wallet's [`SealedKey`]: it opens only for this wallet under this policy. A secret's is
+/// [`crate::secret::SecretBinding`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SealedKeyBinding<'a> {
     /// The log.
@@ -114,6 +115,18 @@ pub enum JobResult {
         /// r ‖ s, 64 bytes.
         signature: Base64,
     },
+    /// A version of a secret was sealed.
+    SecretSealed {
+        /// The padded secret, sealed.
+        sealed_secret: SealedKey,
+    },
+    /// A version of a secret was sealed to its readers.
+    SecretRevealed {
+        /// The attestation document; its `user_data` is that of [`crate::secret::RevealStatement`].
+        document: Base64,
+        /// The padded secret, sealed (HPKE) to the key in the reading.
+        message: Base64,
+    },
     /// The worker would not do it.
     Refused {
         /// A stable code, see [`crate::errors`].
@@ -134,8 +147,8 @@ pub struct OutcomeStatement {
     pub request_sha256: Sha256,
     /// SHA-256 of the canonical result.
     pub result_sha256: Sha256,
-    /// SHA-256 of the sealed key in force after the job, or of the empty string where there is none: what the worker
-    /// holds to be the wallet's state.
+    /// SHA-256 of the sealed key or secret in force after the job, or of the empty string where there is none: what the
+    /// worker holds to be the state.
     pub post_state_sha256: Sha256,
 }
 

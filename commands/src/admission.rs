@@ -71,7 +71,7 @@ impl Admission {
                 let statement = &command.record.statement;
                 statement.order.check_new(&operators).is_ok() && statement.check(&operators).is_ok()
             }
-            Command::PriceFeed(_) | Command::Wallet(_) | Command::Worker(_) => false,
+            Command::PriceFeed(_) | Command::Secret(_) | Command::Wallet(_) | Command::Worker(_) => false,
         };
         if is_proven {
             Ok(())

@@ -8,6 +8,7 @@ use nsl_domain::authority::Authority;
 use nsl_domain::decision::{Order, Recorded, Rejection};
 use nsl_domain::price_feed::PriceFeed;
 use nsl_domain::sealing::Sealing;
+use nsl_domain::secret::Secret;
 use nsl_domain::wallet::Wallet;
 use nsl_domain::worker::Worker;
 use nsl_event_store::{EventStore, LoadError, RecordedEvent, SNAPSHOT_EVERY, fold_events};
@@ -37,6 +38,7 @@ enum State {
     Authority(Arc<Authority>),
     PriceFeed(Arc<PriceFeed>),
     Sealing(Arc<Sealing>),
+    Secret(Arc<Secret>),
     Wallet(Arc<Wallet>),
     Worker(Arc<Worker>),
 }
@@ -58,6 +60,7 @@ pub fn aggregate_type(command: &Command) -> &'static str {
         Command::Authority(_) => Authority::TYPE,
         Command::PriceFeed(_) => PriceFeed::TYPE,
         Command::Sealing(_) => Sealing::TYPE,
+        Command::Secret(_) => Secret::TYPE,
         Command::Wallet(_) => Wallet::TYPE,
         Command::Worker(_) => Worker::TYPE,
     }
@@ -76,6 +79,7 @@ impl Versioned {
             Authority::TYPE => load!(Authority, State::Authority),
             PriceFeed::TYPE => load!(PriceFeed, State::PriceFeed),
             Sealing::TYPE => load!(Sealing, State::Sealing),
+            Secret::TYPE => load!(Secret, State::Secret),
             Worker::TYPE => load!(Worker, State::Worker),
             // `aggregate_type` above names no other.
             _ => load!(Wallet, State::Wallet),
@@ -89,6 +93,7 @@ impl Versioned {
             Authority::TYPE => folded(events, State::Authority)?,
             PriceFeed::TYPE => folded(events, State::PriceFeed)?,
             Sealing::TYPE => folded(events, State::Sealing)?,
+            Secret::TYPE => folded(events, State::Secret)?,
             Worker::TYPE => folded(events, State::Worker)?,
             _ => folded(events, State::Wallet)?,
         };
@@ -106,6 +111,7 @@ impl Versioned {
             State::Authority(state) => store.offer_snapshot(id, version, Authority::STATE_VERSION, &**state),
             State::PriceFeed(state) => store.offer_snapshot(id, version, PriceFeed::STATE_VERSION, &**state),
             State::Sealing(state) => store.offer_snapshot(id, version, Sealing::STATE_VERSION, &**state),
+            State::Secret(state) => store.offer_snapshot(id, version, Secret::STATE_VERSION, &**state),
             State::Wallet(state) => store.offer_snapshot(id, version, Wallet::STATE_VERSION, &**state),
             State::Worker(state) => store.offer_snapshot(id, version, Worker::STATE_VERSION, &**state),
         }
@@ -118,6 +124,7 @@ impl Versioned {
             Authority::TYPE => State::Authority(Arc::default()),
             PriceFeed::TYPE => State::PriceFeed(Arc::default()),
             Sealing::TYPE => State::Sealing(Arc::default()),
+            Secret::TYPE => State::Secret(Arc::default()),
             Worker::TYPE => State::Worker(Arc::default()),
             _ => State::Wallet(Arc::default()),
         };
@@ -144,6 +151,7 @@ impl Versioned {
                 handle!(state, command, State::PriceFeed)
             }
             (State::Sealing(state), Command::Sealing(command)) => handle!(state, command, State::Sealing),
+            (State::Secret(state), Command::Secret(command)) => handle!(state, command, State::Secret),
             (State::Wallet(state), Command::Wallet(command)) => handle!(state, command, State::Wallet),
             (State::Worker(state), Command::Worker(command)) => handle!(state, command, State::Worker),
             (
@@ -151,6 +159,7 @@ impl Versioned {
                 Command::Authority(_)
                 | Command::PriceFeed(_)
                 | Command::Sealing(_)
+                | Command::Secret(_)
                 | Command::Wallet(_)
                 | Command::Worker(_),
             ) => {

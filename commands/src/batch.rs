@@ -10,6 +10,7 @@ use nsl_event_store::{CommandAppend, Fence, NewEvent};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::canonical;
 use nsl_schemas::command::Command;
+use nsl_schemas::command::secret::SecretCommand;
 use nsl_schemas::command::wallet::WalletCommand;
 use nsl_schemas::event::rejection::{self, CommandRejected};
 use nsl_schemas::event::{Metadata, WireEvent as _};
@@ -116,6 +117,10 @@ fn order(incoming: &Incoming, body: Command, known: &Known<'_>) -> Order<Command
     let worker_is_registered = match &body {
         Command::Wallet(wallet) => match &**wallet {
             WalletCommand::RecordOutcome(command) => known.directory.has_worker(&command.outcome.worker),
+            _ => false,
+        },
+        Command::Secret(secret) => match &**secret {
+            SecretCommand::RecordOutcome(command) => known.directory.has_worker(&command.outcome.worker),
             _ => false,
         },
         Command::Authority(_) | Command::PriceFeed(_) | Command::Sealing(_) | Command::Worker(_) => false,

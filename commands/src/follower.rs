@@ -39,7 +39,7 @@ impl From<Error> for crate::processor::Unavailable {
 }
 
 fn filter(aggregate_type: &str) -> Filter {
-    Filter { aggregate_type: Some(aggregate_type.to_owned()), ..Filter::default() }
+    Filter { aggregate_types: vec![aggregate_type.to_owned()], ..Filter::default() }
 }
 
 /// Applies everything that the log holds and the directory does not, and returns when the directory has reached the head

@@ -6,9 +6,11 @@
 
 pub mod authority;
 pub mod decision;
+mod outcome;
 pub mod price_feed;
 pub mod process;
 pub mod sealing;
+pub mod secret;
 #[cfg(test)]
 mod test_world;
 pub mod wallet;

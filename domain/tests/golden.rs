@@ -9,6 +9,7 @@ use nsl_domain::authority::Authority;
 use nsl_domain::decision::Recorded;
 use nsl_domain::price_feed::PriceFeed;
 use nsl_domain::sealing::Sealing;
+use nsl_domain::secret::Secret;
 use nsl_domain::wallet::Wallet;
 use nsl_domain::worker::Worker;
 use nsl_schemas::event::wallet::WalletEvent;
@@ -60,6 +61,22 @@ const AUTHORITY: [&str; 9] = [
 ];
 const PRICE_FEED: [&str; 2] = ["feed-registered", "round-recorded"];
 const SEALING: [&str; 1] = ["sealing-key-founded"];
+/// Every event of a secret, in an order in which they may happen.
+const SECRET: [&str; 13] = [
+    "store-requested",
+    "request-ended",
+    "store-requested",
+    "sealed",
+    "readers-change-requested",
+    "request-refused",
+    "readers-change-requested",
+    "sealed",
+    "reveal-requested",
+    "revealed",
+    "reveal-requested",
+    "request-ended",
+    "destroyed",
+];
 const WORKER: [&str; 1] = ["worker-registered"];
 
 /// Which version of each event a life is told in.
@@ -122,6 +139,7 @@ fn the_lives_tell_every_event() {
         ("authority", &AUTHORITY[..]),
         ("price-feed", &PRICE_FEED),
         ("sealing", &SEALING),
+        ("secret", &SECRET),
         ("wallet", &WALLET),
         ("worker", &WORKER),
     ] {
@@ -144,12 +162,13 @@ fn aggregates_evolve_from_old_and_new_versions_to_the_same() {
                 without_epoch(state(&lived::<Authority, _>(&AUTHORITY, extent, age))),
                 state(&lived::<PriceFeed, _>(&PRICE_FEED, extent, age)),
                 state(&lived::<Sealing, _>(&SEALING, extent, age)),
+                state(&lived::<Secret, _>(&SECRET[..12], extent, age)),
                 state(&lived::<Wallet, _>(&WALLET, extent, age)),
                 state(&lived::<Worker, _>(&WORKER, extent, age)),
             ]
         });
         // What a policy of the oldest version cannot say.
-        let policy = newest[3]["phase"]["Open"]["policy"].as_object_mut().unwrap();
+        let policy = newest[4]["phase"]["Open"]["policy"].as_object_mut().unwrap();
         assert_eq!(policy.remove("rules").is_some(), extent != "minimal", "{extent}");
         assert_eq!(oldest, newest, "{extent}");
     }
@@ -180,6 +199,15 @@ fn other_aggregates_hold_what_their_last_events_say() {
             "{extent}"
         );
         assert!(state(&lived::<Sealing, _>(&SEALING, extent, Age::Newest))["epoch"].is_u64(), "{extent}");
+        let secret: Secret = lived(&SECRET[..12], extent, Age::Newest);
+        assert!(secret.present().is_some(), "{extent}");
+        let live = &state(&secret)["phase"]["Live"];
+        assert_eq!((&live["sealing"], &live["readings"]), (&Value::Null, &serde_json::json!({})), "{extent}");
+        assert_eq!(
+            state(&lived::<Secret, _>(&SECRET, extent, Age::Newest))["phase"],
+            "Destroyed",
+            "{extent}"
+        );
         assert!(state(&lived::<Worker, _>(&WORKER, extent, Age::Newest))["key"].is_string(), "{extent}");
     }
 }

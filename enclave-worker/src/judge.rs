@@ -9,25 +9,28 @@ use nsl_policy::ApprovedRequest;
 use nsl_schemas::authority::{Operators, Signed};
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::Command;
+use nsl_schemas::command::secret::{SecretCommand, Store};
 use nsl_schemas::command::wallet::{RequestTransfer, ResealKey, WalletCommand};
 use nsl_schemas::envelope::{self, CLOCK_SKEW_MS_MAX};
 use nsl_schemas::errors;
 use nsl_schemas::ids;
-use nsl_schemas::job::{EnclaveJob, EnclaveTask};
+use nsl_schemas::job::{EnclaveJob, EnclaveTask, PresentSecret};
 use nsl_schemas::outcome::{SealedKey, SealedKeyBinding};
 use nsl_schemas::policy::{Policy, PolicyChange, TransferApproval};
 use nsl_schemas::reservation::SealedReservation;
+use nsl_schemas::secret::{ReadersChange, SecretBinding, SecretReading};
 use nsl_schemas::token::{AggregateId, Tenant};
 use uuid::Uuid;
 
 use crate::chains::Chains;
 use crate::refusal::{Refusal, Unavailable};
 
-/// Whose wallet the job is about, by which command, and when it was judged.
+/// Whose wallet or secret the job is about, by which command, and when it was judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subject {
     pub(crate) genesis_sha256: Sha256,
     pub(crate) tenant: Tenant,
+    /// Its id; of a secret's command, the secret's.
     pub(crate) wallet: AggregateId,
     pub(crate) command_id: Uuid,
     pub(crate) request_sha256: Sha256,
@@ -41,6 +44,12 @@ impl Subject {
     pub(crate) fn binding(&self, version: u32, policy_sha256: Sha256) -> SealedKeyBinding<'_> {
         let Self { genesis_sha256, tenant, wallet, .. } = self;
         SealedKeyBinding { genesis_sha256: *genesis_sha256, tenant, wallet, version, policy_sha256 }
+    }
+
+    /// What `version` of the secret is bound to under the policy of this hash.
+    pub(crate) fn secret_binding(&self, version: u32, policy_sha256: Sha256) -> SecretBinding<'_> {
+        let Self { genesis_sha256, tenant, wallet: secret, .. } = self;
+        SecretBinding { genesis_sha256: *genesis_sha256, policy_sha256, secret, tenant, version }
     }
 
     /// The request that approvals of `transfer` must be of.
@@ -92,6 +101,9 @@ pub(crate) enum Work {
     ResealKey(ResealKey, PresentedState),
     ReserveTransfer(TransferWork),
     SignTransfer(TransferWork),
+    StoreSecret(Store),
+    SetReaders(Signed<ReadersChange>, PresentSecret),
+    RevealSecret(Signed<SecretReading>, PresentSecret),
 }
 
 /// A job whose command is its issuer's, whose issuer has the authority, and whose task is what the command asks.
@@ -126,6 +138,7 @@ pub(crate) fn judge(
         .map_err(|error| invalid(error.to_string()))?;
     let work = match (command, &job.task) {
         (Command::Wallet(command), task) => work(*command, task),
+        (Command::Secret(command), task) => secret_work(*command, task),
         _ => None,
     };
     let work = work.ok_or_else(|| {
@@ -173,6 +186,22 @@ fn work(command: WalletCommand, task: &EnclaveTask) -> Option<Work> {
             let (approvals, reservation) = (approvals.clone(), reservation.clone());
             let state = state(sealed_key, policy);
             Some(Work::SignTransfer(TransferWork { transfer, approvals, reservation, state }))
+        }
+        _ => None,
+    }
+}
+
+/// As [`work`], for secrets.
+fn secret_work(command: SecretCommand, task: &EnclaveTask) -> Option<Work> {
+    match (command, task) {
+        (SecretCommand::Store(store), EnclaveTask::SealSecret { present: None }) => {
+            Some(Work::StoreSecret(store))
+        }
+        (SecretCommand::SetReaders(set), EnclaveTask::SealSecret { present: Some(present) }) => {
+            Some(Work::SetReaders(set.change, present.clone()))
+        }
+        (SecretCommand::Reveal(reveal), EnclaveTask::RevealSecret { present }) => {
+            Some(Work::RevealSecret(reveal.reading, present.clone()))
         }
         _ => None,
     }

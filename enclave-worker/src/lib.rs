@@ -28,6 +28,7 @@ mod reserve_transfer;
 pub mod seal;
 pub mod sealing;
 pub mod sealing_provider;
+mod secret;
 mod sign_transfer;
 mod wallet_key;
 mod withheld_mode;

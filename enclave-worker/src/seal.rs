@@ -1,5 +1,7 @@
 //! Sealed keys: how a private key leaves the enclave and comes back. AES-256-GCM; the associated data binds it to log,
-//! tenant, wallet, version and policy, so that it opens for nothing else.
+//! tenant, wallet, version and policy, so that it opens for nothing else. Secrets have keys of their own, see `secrets`.
+
+mod secrets;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
@@ -9,6 +11,7 @@ use nsl_schemas::canonical;
 use nsl_schemas::outcome::{SealedKey, SealedKeyBinding};
 use zeroize::Zeroizing;
 
+use self::secrets::SecretKeys;
 use crate::locked::{self, LockedBytes};
 
 /// Bytes of the secret that a sealing key is derived from.
@@ -50,9 +53,12 @@ pub enum OpenError {
         /// The one named.
         found: String,
     },
-    /// Altered, or bound to another log, wallet, version or policy.
-    #[error("the sealed key does not open for this wallet, version and policy")]
+    /// Altered, or bound to another log, wallet or secret, version or policy.
+    #[error("what is sealed does not open for this name, version and policy")]
     NotAuthentic,
+    /// There is no place for what it holds.
+    #[error(transparent)]
+    Locked(#[from] locked::Error),
 }
 
 /// The key that seals wallets' keys; the workers of a pool share it.
@@ -61,6 +67,8 @@ pub struct SealingKey {
     /// What the key is derived from, for another worker of the pool.
     secret: LockedBytes,
     key: LockedBytes,
+    /// For secrets.
+    secrets: SecretKeys,
 }
 
 impl SealingKey {
@@ -78,7 +86,7 @@ impl SealingKey {
         }
         held.copy_from_slice(secret);
         expand(&prk, INFO_KEY, &mut key)?;
-        Ok(Self { id, secret: held, key })
+        Ok(Self { id, secret: held, key, secrets: SecretKeys::derive(&prk)? })
     }
 
     /// What the key is derived from.
@@ -98,22 +106,13 @@ impl SealingKey {
         nonce: [u8; NONCE_BYTES],
         binding: &SealedKeyBinding<'_>,
     ) -> Result<SealedKey, Error> {
-        // With room for the tag, or growing would leave a copy of the secret behind.
-        let mut sealed = Zeroizing::new(Vec::with_capacity(PRIVATE_KEY_BYTES + AES_256_GCM.tag_len()));
-        sealed.extend_from_slice(secret.as_slice());
-        self.cipher()
-            .ok_or(Error::Seal)?
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                associated_data(binding),
-                &mut *sealed,
-            )
-            .map_err(|_| Error::Seal)?;
+        let cipher = self.cipher().ok_or(Error::Seal)?;
+        let sealed = encrypt(&cipher, secret.as_slice(), nonce, associated_data(binding))?;
         Ok(SealedKey {
             sealing_key_id: self.id.clone(),
             version: binding.version,
             nonce: Base64(nonce.to_vec()),
-            ciphertext: Base64(sealed.to_vec()),
+            ciphertext: Base64(sealed),
         })
     }
 
@@ -123,10 +122,7 @@ impl SealingKey {
         sealed: &SealedKey,
         binding: &SealedKeyBinding<'_>,
     ) -> Result<Zeroizing<[u8; PRIVATE_KEY_BYTES]>, OpenError> {
-        if sealed.sealing_key_id != self.id {
-            let found = sealed.sealing_key_id.chars().take(ID_DIGITS).collect();
-            return Err(OpenError::OtherKey { expected: self.id.clone(), found });
-        }
+        self.check_named(sealed)?;
         if sealed.ciphertext.0.len() != PRIVATE_KEY_BYTES + AES_256_GCM.tag_len() {
             return Err(OpenError::NotAuthentic);
         }
@@ -136,6 +132,14 @@ impl SealingKey {
         let mut secret = Zeroizing::new([0; PRIVATE_KEY_BYTES]);
         secret.iter_mut().zip(plain.iter()).for_each(|(to, from)| *to = *from);
         Ok(secret)
+    }
+
+    fn check_named(&self, sealed: &SealedKey) -> Result<(), OpenError> {
+        if sealed.sealing_key_id == self.id {
+            return Ok(());
+        }
+        let found = sealed.sealing_key_id.chars().take(ID_DIGITS).collect();
+        Err(OpenError::OtherKey { expected: self.id.clone(), found })
     }
 
     /// `None` cannot happen: the key has the length that the cipher needs.
@@ -152,6 +156,22 @@ impl std::fmt::Debug for SealingKey {
 
 fn cipher(key: &[u8]) -> Option<LessSafeKey> {
     UnboundKey::new(&AES_256_GCM, key).ok().map(LessSafeKey::new)
+}
+
+/// The ciphertext with its tag.
+fn encrypt(
+    cipher: &LessSafeKey,
+    plaintext: &[u8],
+    nonce: [u8; NONCE_BYTES],
+    data: Aad<Vec<u8>>,
+) -> Result<Vec<u8>, Error> {
+    // With room for the tag, or growing would leave a copy of the plaintext behind.
+    let mut sealed = Zeroizing::new(Vec::with_capacity(plaintext.len() + AES_256_GCM.tag_len()));
+    sealed.extend_from_slice(plaintext);
+    cipher
+        .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), data, &mut *sealed)
+        .map_err(|_| Error::Seal)?;
+    Ok(sealed.to_vec())
 }
 
 /// Opens a ciphertext with its tag; what is left in `sealed` when it does not open is worth nothing.

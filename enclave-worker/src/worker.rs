@@ -25,7 +25,7 @@ use crate::sealing_provider::Provided;
 use crate::withheld_mode::Proof;
 use crate::{
     clock, commitment, create_key, endorse, endorser, entropy, replace_policy, reseal_key, reserve_transfer,
-    sign_transfer,
+    secret, sign_transfer,
 };
 
 /// Why a worker does not start.
@@ -131,6 +131,11 @@ impl Worker {
         match Request::from_bytes(request)? {
             Request::Describe => Ok(Response::Description { description: self.describe() }),
             Request::Register { nonce } => self.register(nonce).await,
+            Request::PoolKey { nonce } => {
+                let (keyring, genesis_sha256) = (&self.sealing.keyring, self.genesis.sha256());
+                let pool_key = secret::attest(&self.nsm, keyring, genesis_sha256, nonce).await?;
+                Ok(Response::PoolKey { pool_key: Box::new(pool_key) })
+            }
             Request::Follow { acts } => self.follow(&acts),
             Request::Perform { certificate, job } => {
                 let outcome = Box::new(self.perform(&job, certificate.as_deref()).await?);
@@ -256,26 +261,41 @@ impl Worker {
                 let proof = Proof { reservation: reservation.as_ref(), view: view.as_ref(), certificate };
                 sign_transfer::sign_transfer(keyring, subject, transfer, approvals, state, proof)
             }
+            Work::StoreSecret(store) => secret::store(nsm, keyring, subject, store).await,
+            Work::SetReaders(change, present) => {
+                secret::set_readers(nsm, keyring, subject, change, present).await
+            }
+            Work::RevealSecret(reading, present) => {
+                secret::reveal(nsm, keyring, subject, reading, present).await
+            }
         }
     }
 }
 
-/// The wallet's key after the job: the new one where there is one, else the one that was presented.
+/// The wallet's key or the secret after the job: the new one where there is one, else the one that was presented.
 fn post_state<'a>(result: &'a JobResult, task: &'a EnclaveTask) -> Option<&'a SealedKey> {
-    match (result, task) {
-        (JobResult::KeyCreated { sealed_key, .. } | JobResult::PolicyReplaced { sealed_key }, _) => {
+    match result {
+        JobResult::KeyCreated { sealed_key, .. } | JobResult::PolicyReplaced { sealed_key } => {
             Some(sealed_key)
         }
-        (
-            JobResult::TransferReserved { .. } | JobResult::TransferSigned { .. } | JobResult::Refused { .. },
-            EnclaveTask::ReplacePolicy { sealed_key, .. }
-            | EnclaveTask::ReserveTransfer { sealed_key, .. }
-            | EnclaveTask::SignTransfer { sealed_key, .. },
-        ) => Some(sealed_key),
-        (
-            JobResult::TransferReserved { .. } | JobResult::TransferSigned { .. } | JobResult::Refused { .. },
-            EnclaveTask::CreateKey,
-        ) => None,
+        JobResult::SecretSealed { sealed_secret } => Some(sealed_secret),
+        JobResult::TransferReserved { .. }
+        | JobResult::TransferSigned { .. }
+        | JobResult::SecretRevealed { .. }
+        | JobResult::Refused { .. } => presented(task),
+    }
+}
+
+/// What the host presented as the state.
+fn presented(task: &EnclaveTask) -> Option<&SealedKey> {
+    match task {
+        EnclaveTask::CreateKey | EnclaveTask::SealSecret { present: None } => None,
+        EnclaveTask::ReplacePolicy { sealed_key, .. }
+        | EnclaveTask::ReserveTransfer { sealed_key, .. }
+        | EnclaveTask::SignTransfer { sealed_key, .. } => Some(sealed_key),
+        EnclaveTask::SealSecret { present: Some(present) } | EnclaveTask::RevealSecret { present } => {
+            Some(&present.sealed_secret)
+        }
     }
 }
 

@@ -24,6 +24,7 @@ pub mod rebuild;
 pub mod row;
 pub mod runner;
 pub mod sealing_records;
+pub mod secrets;
 pub mod service;
 pub mod signing_requests;
 mod told_list;

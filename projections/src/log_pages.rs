@@ -99,7 +99,7 @@ fn filter(asking: &Tenant, question: &EventsRequest) -> Result<Filter, Error> {
     };
     Ok(Filter {
         tenant: tenant.map(ToString::to_string),
-        aggregate_type: question.aggregate.as_ref().map(ToString::to_string),
+        aggregate_types: question.aggregate.iter().map(ToString::to_string).collect(),
         event_type: question.name.as_ref().map(ToString::to_string),
     })
 }

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::database::lacks_table;
 use crate::progress::Progress;
-use crate::read_model::{PRICES, SIGNING_REQUESTS, WALLETS};
-use crate::{prices, signing_requests, transactions, wallets};
+use crate::read_model::{PRICES, SECRETS, SIGNING_REQUESTS, WALLETS};
+use crate::{prices, secrets, signing_requests, transactions, wallets};
 
 /// All processes that answer share the questions.
 const QUEUE: &str = "nsl-projections";
@@ -31,7 +31,7 @@ pub(crate) const QUESTION_BYTES_MAX: usize = 4096;
 const POSITION_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is answered here; the chain relay answers the rest.
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 10] = [
     name::WALLET,
     name::WALLETS,
     name::SIGNING_REQUEST,
@@ -39,6 +39,8 @@ pub const NAMES: [&str; 8] = [
     name::TRANSACTIONS,
     name::PRICE,
     name::PRICES,
+    name::SECRET,
+    name::SECRETS,
     name::PROJECTIONS,
 ];
 
@@ -145,7 +147,9 @@ impl Queries {
             return Err(Error::Invalid(format!("a question has at most {QUESTION_BYTES_MAX} bytes")));
         }
         match name {
-            name::WALLET | name::SIGNING_REQUEST | name::PRICE => self.one(name, &tenant, question).await,
+            name::WALLET | name::SIGNING_REQUEST | name::PRICE | name::SECRET => {
+                self.one(name, &tenant, question).await
+            }
             name::PROJECTIONS => Ok(self.projections()),
             _ => self.many(name, &tenant, question).await,
         }
@@ -162,6 +166,10 @@ impl Queries {
             name::SIGNING_REQUEST => {
                 self.wait_for(SIGNING_REQUESTS.name, at_position).await?;
                 signing_requests::find(&self.pool, tenant, &id).await?.map(value)
+            }
+            name::SECRET => {
+                self.wait_for(SECRETS.name, at_position).await?;
+                secrets::find(&self.pool, tenant, &id).await?.map(value)
             }
             // Prices are the service's own, for every tenant to read.
             _ => {
@@ -184,6 +192,7 @@ impl Queries {
                 let before = position(after.as_deref())?;
                 value(transactions::list(&self.pool, tenant, before, limit).await?)
             }
+            name::SECRETS => value(secrets::list(&self.pool, tenant, after.as_deref(), limit).await?),
             _ => value(prices::list(&self.pool, &Tenant::system(), after.as_deref(), limit).await?),
         })
     }

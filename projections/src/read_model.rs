@@ -3,11 +3,13 @@
 use futures::future::{BoxFuture, FutureExt};
 use nsl_event_store::{Filter, RecordedEvent};
 use nsl_schemas::event::price_feed::PriceFeedEvent;
+use nsl_schemas::event::secret::SecretEvent;
 use nsl_schemas::event::wallet::WalletEvent;
 use sqlx::postgres::PgConnection;
 
 use crate::prices::{FeedRow, RoundRow};
 use crate::row::{self, Error, Existing, Row, Table};
+use crate::secrets::SecretRow;
 use crate::signing_requests::SigningRequestRow;
 use crate::transactions::TransactionRow;
 use crate::wallets::WalletRow;
@@ -70,6 +72,17 @@ pub const TRANSACTIONS: Definition = Definition {
     apply: wallet_rows::<TransactionRow>,
 };
 
+/// Who may read each secret.
+pub const SECRETS: Definition = Definition {
+    name: "secrets",
+    version: 1,
+    aggregate_type: "secret",
+    tables: &[SecretRow::TABLE],
+    schema: include_str!("../read_models/secrets.sql"),
+    indexes: "",
+    apply: secret_rows,
+};
+
 /// Every feed and every accepted round.
 pub const PRICES: Definition = Definition {
     name: "prices",
@@ -83,12 +96,12 @@ pub const PRICES: Definition = Definition {
 };
 
 /// Every read model.
-pub const ALL: [&Definition; 4] = [&WALLETS, &SIGNING_REQUESTS, &TRANSACTIONS, &PRICES];
+pub const ALL: [&Definition; 5] = [&WALLETS, &SIGNING_REQUESTS, &TRANSACTIONS, &PRICES, &SECRETS];
 
 impl Definition {
     /// The events it reads.
     pub fn filter(&self) -> Filter {
-        Filter { aggregate_type: Some(self.aggregate_type.to_owned()), ..Filter::default() }
+        Filter { aggregate_types: vec![self.aggregate_type.to_owned()], ..Filter::default() }
     }
 }
 
@@ -98,6 +111,15 @@ fn wallet_rows<'a, R: Row<Event = WalletEvent>>(
     existing: Existing,
 ) -> BoxFuture<'a, Result<(), Error>> {
     async move { row::apply::<R>(transaction, &row::read(events)?, existing).await }.boxed()
+}
+
+fn secret_rows<'a>(
+    transaction: &'a mut PgConnection,
+    events: &'a [RecordedEvent],
+    existing: Existing,
+) -> BoxFuture<'a, Result<(), Error>> {
+    async move { row::apply::<SecretRow>(transaction, &row::read::<SecretEvent>(events)?, existing).await }
+        .boxed()
 }
 
 fn price_rows<'a>(

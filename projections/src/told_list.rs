@@ -121,7 +121,7 @@ impl<T> Known<T> {
     async fn catch_up(&mut self, definition: &Definition<T>, log: &EventReader) -> Result<(), Error> {
         let filter = Filter {
             tenant: Some(Tenant::system().to_string()),
-            aggregate_type: Some(definition.aggregate_type.to_owned()),
+            aggregate_types: vec![definition.aggregate_type.to_owned()],
             ..Filter::default()
         };
         loop {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use async_nats::jetstream::stream::Config;
 use nix::sys::signal::Signal;
 use nsl_enclave_worker::seal::SealingKey;
+use nsl_schemas::bytes::Sha256;
 use nsl_schemas::outcome::{BirthStatement, SealedKey, SealedKeyBinding};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -14,7 +15,7 @@ use crate::crashes::confirmed;
 use crate::load::Load;
 use crate::patience::until;
 use crate::secrets::{Secret, search};
-use crate::system::System;
+use crate::system::{System, text};
 
 /// Transfers that are confirmed before the search.
 const TRANSFERS: usize = 20;
@@ -32,6 +33,7 @@ async fn no_secret_is_in_anything_that_a_site_writes() {
     })
     .await;
     load.stop().await;
+    let stored = store_and_read(&system);
     // A worker that dies at its worst leaves nothing of its memory.
     system.end("enclave-worker-1", Signal::SIGABRT).await;
 
@@ -39,7 +41,8 @@ async fn no_secret_is_in_anything_that_a_site_writes() {
     let sealing: [u8; 32] = std::fs::read(&sealing_file).unwrap().try_into().unwrap();
     let mut secrets = vec![Secret::new("sealing secret", &sealing)];
     secrets.extend(private_keys(&database, &sealing).await);
-    assert!(secrets.len() > 6, "{} keys", secrets.len());
+    secrets.push(stored);
+    assert!(secrets.len() > 7, "{} keys", secrets.len());
     let control = Secret::new("control", &CONTROL);
     plant(&system, &database, &control).await;
     let forms = control.forms();
@@ -57,6 +60,20 @@ async fn no_secret_is_in_anything_that_a_site_writes() {
     let in_log = found.iter().filter(|hit| hit.file.ends_with("logs/planted.log")).count();
     // Two alphabets of base64 are one form each.
     assert_eq!(in_log, forms - 3);
+}
+
+/// A secret that a client stored and a reader read, both as processes of their own.
+fn store_and_read(system: &System) -> Secret {
+    // Beside the site: the client's own file is no place where the site wrote.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("secret");
+    let bytes = Sha256::of(uuid::Uuid::now_v7().as_bytes()).0;
+    std::fs::write(&file, bytes).unwrap();
+    let put = system.nsl(&["secret", "put", "canary", "--file", file.to_str().unwrap()]);
+    assert!(put.status.success(), "{}", text(&put));
+    let got = system.nsl(&["secret", "get", "canary"]);
+    assert_eq!(got.stdout, bytes, "{}", String::from_utf8_lossy(&got.stderr));
+    Secret::new("stored secret", &bytes)
 }
 
 /// The private keys of all wallets, opened as a worker opens them.

@@ -34,6 +34,7 @@ mod permissions;
 mod processors;
 mod recovery;
 mod scale;
+mod secret_story;
 mod secrets;
 mod senders;
 mod story;

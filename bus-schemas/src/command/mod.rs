@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod price_feed;
 pub mod sealing;
+pub mod secret;
 pub mod wallet;
 pub mod worker;
 
@@ -51,6 +52,8 @@ aggregates! {
     PriceFeed = "price-feed", price_feed::PriceFeedCommand;
     /// `sealing`.
     Sealing = "sealing", sealing::SealingCommand;
+    /// `secret`.
+    Secret = "secret", secret::SecretCommand;
     /// `wallet`.
     Wallet = "wallet", wallet::WalletCommand;
     /// `worker`.

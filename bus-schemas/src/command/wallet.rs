@@ -164,6 +164,6 @@ pub struct RecordExpiry {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExpireRequest {
-    /// The transfer's command id.
+    /// The request's command id.
     pub request_id: Uuid,
 }

@@ -6,6 +6,7 @@ mod decode;
 pub mod price_feed;
 pub mod rejection;
 pub mod sealing;
+pub mod secret;
 mod types;
 pub mod wallet;
 pub mod worker;
@@ -171,6 +172,7 @@ families! {
     PriceFeed = price_feed::PriceFeedEvent,
     Rejection = rejection::CommandRejected,
     Sealing = sealing::SealingEvent,
+    Secret = secret::SecretEvent,
     Wallet = wallet::WalletEvent,
     Worker = worker::WorkerEvent,
 }
@@ -188,6 +190,7 @@ pub fn schemas() -> Vec<crate::schema::DescribedEvent> {
         price_feed::PriceFeedEvent::schemas(),
         vec![rejected],
         sealing::SealingEvent::schemas(),
+        secret::SecretEvent::schemas(),
         wallet::WalletEvent::schemas(),
         worker::WorkerEvent::schemas(),
     ]

@@ -6,10 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     authority, command, completions, context, custodian, error, events, exit_codes, key, price, request,
-    transaction, verify, wallet, worker,
+    secret, transaction, verify, wallet, worker,
 };
 
-/// Wallets, prices and events of the Neo Service Layer.
+/// Wallets, secrets, prices and events of the Neo Service Layer.
 #[derive(Debug, Parser)]
 #[command(
     name = "nsl",
@@ -91,6 +91,9 @@ pub(crate) enum Command {
     /// What was signed and sent.
     #[command(subcommand)]
     Transaction(transaction::Command),
+    /// Secrets that only enclaves and their readers see.
+    #[command(subcommand)]
+    Secret(secret::Command),
     /// Accepted prices.
     #[command(subcommand)]
     Price(price::Command),

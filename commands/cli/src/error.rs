@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use nsl_client::{
     ConnectError, QueryError, SendError, attestation, authority, birth, custodian, events, operators, pool,
-    prepared, prices, statement, wallet,
+    prepared, prices, secret, statement, wallet,
 };
 use nsl_schemas::errors::{self, Family};
 use nsl_schemas::nkey;
@@ -88,6 +88,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Prices(#[from] prices::Error),
     #[error(transparent)]
+    Secret(#[from] secret::Error),
+    #[error(transparent)]
     Wallet(#[from] wallet::Error),
     #[error("attested key of wallet {wallet} is no P-256 key")]
     AttestedKey {
@@ -165,6 +167,7 @@ impl Error {
             Self::Custodian(error) => code_of_custodian(error),
             Self::Events(error) => code_of_events(error),
             Self::Prices(_) => pages::ANSWER_INVALID.code,
+            Self::Secret(error) => code_of_secret(error),
             Self::Wallet(error) => code_of_wallet(error),
             Self::AttestedKey { .. } => pages::BIRTH_INVALID.code,
             Self::Document(_) | Self::DocumentRefused => pages::DOCUMENT_INVALID.code,
@@ -324,6 +327,23 @@ fn code_of_events(error: &events::Error) -> &'static str {
     }
 }
 
+fn code_of_secret(error: &secret::Error) -> &str {
+    match error {
+        secret::Error::Query(error) => code_of_query(error),
+        secret::Error::Prepare(error) => code_of_prepare(error),
+        secret::Error::Events { source, .. } => code_of_events(source),
+        secret::Error::Refused { code, .. } => code,
+        secret::Error::TrustRoot(_) => pages::GENESIS_INVALID.code,
+        secret::Error::Attestation(_) | secret::Error::OtherStatement => errors::ATTESTATION_INVALID.code,
+        secret::Error::TooLong | secret::Error::Hpke(_) | secret::Error::Padding => {
+            errors::SECRET_INVALID.code
+        }
+        secret::Error::Destroyed => errors::SECRET_DESTROYED.code,
+        secret::Error::Randomness => pages::FILE_UNUSABLE.code,
+        _ => errors::UNAVAILABLE.code,
+    }
+}
+
 fn code_of_wallet(error: &wallet::Error) -> &str {
     match error {
         wallet::Error::Send(error) => code_of_send(error),
@@ -347,8 +367,8 @@ pub(crate) fn exit_code_of(code: &str) -> ExitCode {
         | "genesis_invalid"
         | "log_gap" => ExitCode::VerificationFailed,
         "connection_denied" | "issuer_missing" | "not_authorised" | "signature_invalid" => ExitCode::Denied,
-        "context_unknown" | "result_unknown" | "not_found" | "wallet_unknown" | "transfer_unknown"
-        | "feed_unknown" | "worker_unknown" => ExitCode::NotFound,
+        "context_unknown" | "result_unknown" | "not_found" | "secret_unknown" | "wallet_unknown"
+        | "transfer_unknown" | "feed_unknown" | "worker_unknown" => ExitCode::NotFound,
         "connection_failed" => ExitCode::Unavailable,
         "outcome_unknown" | "timed_out" => ExitCode::OutcomeUnknown,
         "interrupted" => ExitCode::Interrupted,

@@ -10,6 +10,7 @@ use nsl_schemas::authority::{Build, KeySignature};
 use nsl_schemas::canonical;
 use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::policy::Policy;
+use nsl_schemas::secret::SecretPolicy;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
@@ -77,6 +78,11 @@ pub(crate) fn read_seed(path: &Path) -> Result<SigningKey, Error> {
 /// Reads a policy as JSON.
 pub(crate) fn read_policy(path: &Path) -> Result<Policy, Error> {
     read_json(path, "policy")
+}
+
+/// Reads a secret's policy as JSON.
+pub(crate) fn read_secret_policy(path: &Path) -> Result<SecretPolicy, Error> {
+    read_json(path, "policy of a secret")
 }
 
 /// Reads a build's name and measurements as JSON.

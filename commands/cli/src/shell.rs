@@ -63,6 +63,13 @@ impl Shell {
         stdout.flush()
     }
 
+    /// Writes data as it is.
+    pub(crate) fn bytes(bytes: &[u8]) -> std::io::Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(bytes)?;
+        stdout.flush()
+    }
+
     /// Says what is being done.
     pub(crate) fn note(&self, text: &str) {
         if !self.is_quiet {

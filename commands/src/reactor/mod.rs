@@ -3,6 +3,7 @@
 //! commands follow from events and requests, so a repeat is the same thing, and all of this may happen twice.
 
 mod deadlines;
+mod folded;
 mod health;
 mod memory;
 mod prepare;
@@ -20,10 +21,9 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use nsl_bus::Bus;
 use nsl_client::Client;
-use nsl_domain::process::{self, State};
+use nsl_domain::process::{AGGREGATES, ProcessEvent, State};
 use nsl_event_store::{EventReader, Filter, Page, ReadError, RecordedEvent, Subscription};
 use nsl_schemas::event::DecodeError;
-use nsl_schemas::event::wallet::WalletEvent;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -115,7 +115,8 @@ impl Reactor {
         // What the log asks for up to here, it may have answered since: it is read to here before anything is done.
         let replay_until = self.reader.head().await?;
         let mut preparer = Preparer::new(self.reader.clone(), Arc::clone(&self.directory));
-        let filter = Filter { aggregate_type: Some("wallet".to_owned()), ..Filter::default() };
+        let aggregate_types = AGGREGATES.map(str::to_owned).to_vec();
+        let filter = Filter { aggregate_types, ..Filter::default() };
         let mut subscription =
             Subscription::new(self.reader.clone(), memory.checkpoint().await?, filter, PAGE_EVENTS);
         let mut sending = Sending::new();
@@ -160,20 +161,18 @@ impl Reactor {
     ) -> Result<(), Error> {
         let mut events = Vec::with_capacity(page.events.len());
         for event in &page.events {
-            let wallet_event: WalletEvent = event
-                .stored()
-                .decode()
+            let process_event = ProcessEvent::decode(event.stored())
                 .map_err(|source| Error::Event { position: event.position, source })?;
-            events.push((event.position, wallet_event));
+            events.push((event.position, process_event));
         }
         let known = memory.load(&requests_before(&events)).await?;
         let mut reached = follow(known, &events);
         let mut passing = BTreeSet::new();
-        for (event, (_, wallet_event)) in page.events.iter().zip(events) {
-            if preparer.may_pass_turn(event, &wallet_event) {
+        for (event, (_, process_event)) in page.events.iter().zip(events) {
+            if preparer.may_pass_turn(event, &process_event) {
                 passing.insert(event.aggregate_id.as_str());
             }
-            preparer.observe(event, wallet_event);
+            preparer.observe(event, process_event);
         }
         let is_live = page.position > replay_until;
         memory.record(&reached, page.position, is_live.then_some(self.republish_after)).await?;
@@ -298,12 +297,12 @@ async fn turns(
 }
 
 /// The requests that began before this page: what they wait for is in the memory.
-fn requests_before(events: &[(u64, WalletEvent)]) -> Vec<Uuid> {
+fn requests_before(events: &[(u64, ProcessEvent)]) -> Vec<Uuid> {
     let mut begun = std::collections::HashSet::new();
     let mut before = Vec::new();
     for (_, event) in events {
-        let request_id = process::request_id(event);
-        if begun.insert(request_id) && !process::begins(event) {
+        let request_id = event.request_id();
+        if begun.insert(request_id) && !event.begins() {
             before.push(request_id);
         }
     }
@@ -311,12 +310,12 @@ fn requests_before(events: &[(u64, WalletEvent)]) -> Vec<Uuid> {
 }
 
 /// Where the events lead requests that were `known` somewhere before; those that stay are left out.
-fn follow(mut known: HashMap<Uuid, Process>, events: &[(u64, WalletEvent)]) -> Vec<Process> {
+fn follow(mut known: HashMap<Uuid, Process>, events: &[(u64, ProcessEvent)]) -> Vec<Process> {
     let mut moved = std::collections::HashSet::new();
     for (position, event) in events {
-        let request_id = process::request_id(event);
+        let request_id = event.request_id();
         let before: Option<State> = known.get(&request_id).map(|process| process.state);
-        if let Some(state) = process::react(before, event)
+        if let Some(state) = event.react(before)
             && before != Some(state)
         {
             let asked_by = known.get(&request_id).filter(|_| state.is_asked_by_request());

@@ -1,34 +1,35 @@
-//! From an open job to the bytes on the bus: the event, the command behind it, the wallet's state, the issuer's chain.
+//! From an open job to the bytes on the bus: the event, the command behind it, the aggregate's state, the issuer's chain.
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use lru::LruCache;
-use nsl_domain::decision::Recorded;
-use nsl_domain::process::{Cause, Job, job};
+use nsl_domain::process::{Cause, Job, ProcessEvent, job, secret_job};
+use nsl_domain::secret::Secret;
 use nsl_domain::wallet::Wallet;
 use nsl_event_store::{Envelope, EventReader, LoadError, MAX_POSITIONS, ReadError, RecordedEvent};
 use nsl_schemas::envelope::SignedCommand;
 use nsl_schemas::event::DecodeError;
-use nsl_schemas::event::wallet::WalletEvent;
 use nsl_schemas::job::{CLASS_STANDARD, EnclaveTask, SUBMIT_KIND};
 use nsl_schemas::subject::{self, CommandSubject};
 use uuid::Uuid;
 
+use super::folded::Folded;
 use super::turns::Turns;
 use crate::clock;
 use crate::directory::Directory;
 
 /// Wallets kept in memory; others are loaded from the log.
 pub(super) const WALLETS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("is not zero");
+/// Secrets kept in memory, each with its ciphertext: 10 MiB at most.
+const SECRETS_MAX: NonZeroUsize = NonZeroUsize::new(1_000).expect("is not zero");
 
 /// Why a job could not be prepared.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("the log cannot be read")]
     Read(#[from] ReadError),
-    #[error("the wallet cannot be loaded")]
+    #[error("the aggregate cannot be loaded")]
     Load(#[from] LoadError),
     #[error("event at position {position} cannot be read")]
     Event {
@@ -59,52 +60,50 @@ pub(super) struct Prepared {
     pub(super) payload: Vec<u8>,
 }
 
-/// Prepares jobs; wallets are folded from the events that pass by.
+/// Prepares jobs; aggregates are folded from the events that pass by.
 pub(super) struct Preparer {
     reader: EventReader,
     directory: Arc<Directory>,
-    wallets: LruCache<String, (u64, Wallet)>,
+    secrets: Folded<Secret>,
+    wallets: Folded<Wallet>,
     turns: Turns,
 }
 
 impl Preparer {
     pub(super) fn new(reader: EventReader, directory: Arc<Directory>) -> Self {
-        Self { reader, directory, wallets: LruCache::new(WALLETS_MAX), turns: Turns::default() }
+        let (secrets, wallets) = (Folded::new(SECRETS_MAX), Folded::new(WALLETS_MAX));
+        Self { reader, directory, secrets, wallets, turns: Turns::default() }
     }
 
     /// Whether the event may make it another transfer's turn to reserve.
-    pub(super) fn may_pass_turn(&self, event: &RecordedEvent, wallet_event: &WalletEvent) -> bool {
-        self.turns.may_pass(&event.aggregate_id, wallet_event)
+    pub(super) fn may_pass_turn(&self, recorded: &RecordedEvent, event: &ProcessEvent) -> bool {
+        match event {
+            ProcessEvent::Secret(_) => false,
+            ProcessEvent::Wallet(event) => self.turns.may_pass(&recorded.aggregate_id, event),
+        }
     }
 
     /// The transfers of these wallets whose turn to reserve has come at `now_ms`.
     pub(super) async fn turns(&mut self, wallets: BTreeSet<&str>, now_ms: u64) -> Result<Vec<Uuid>, Error> {
         let mut come = Vec::new();
         for aggregate_id in wallets {
-            self.keep(aggregate_id).await?;
-            let wallet = self.wallets.get(aggregate_id).map(|(_, wallet)| wallet);
-            come.extend(wallet.and_then(|wallet| self.turns.next(aggregate_id, wallet, now_ms)));
+            let wallet = self.wallets.get(&self.reader, aggregate_id).await?;
+            come.extend(self.turns.next(aggregate_id, wallet, now_ms));
         }
         Ok(come)
     }
 
-    /// Takes in the next event of a wallet.
-    pub(super) fn observe(&mut self, event: &RecordedEvent, wallet_event: WalletEvent) {
-        if event.sequence == 1 {
-            self.wallets.put(event.aggregate_id.clone(), (0, Wallet::default()));
-        }
-        let Some((version, wallet)) = self.wallets.get_mut(&event.aggregate_id) else { return };
-        if *version + 1 == event.sequence {
-            wallet.evolve(wallet_event);
-            *version = event.sequence;
-        } else if *version < event.sequence {
-            // Something was missed: load it when it is asked for.
-            self.wallets.pop(&event.aggregate_id);
+    /// Takes in the next event.
+    pub(super) fn observe(&mut self, recorded: &RecordedEvent, event: ProcessEvent) {
+        match event {
+            ProcessEvent::Secret(event) => self.secrets.observe(recorded, event),
+            ProcessEvent::Wallet(event) => self.wallets.observe(recorded, event),
         }
     }
 
-    /// The messages of the jobs that the events at these positions ask for, in their order; none for a job whose wallet
-    /// is past it, nor for one that reserves while it is another transfer's turn. Events that are not `at_hand` are read from the log.
+    /// The messages of the jobs that the events at these positions ask for, in their order; none for a job whose
+    /// aggregate is past it, nor for one that reserves while it is another transfer's turn. Events that are not
+    /// `at_hand` are read from the log.
     pub(super) async fn prepare(
         &mut self,
         jobs: &[u64],
@@ -133,8 +132,8 @@ impl Preparer {
     async fn message(&mut self, event: &RecordedEvent, stored: &Envelope) -> Result<Option<Prepared>, Error> {
         let position = event.position;
         let unreadable = |source| Error::Record { position, source };
-        let wallet_event: WalletEvent =
-            event.stored().decode().map_err(|source| Error::Event { position, source })?;
+        let asking =
+            ProcessEvent::decode(event.stored()).map_err(|source| Error::Event { position, source })?;
         let command = SignedCommand {
             envelope: serde_json::from_str(&stored.envelope).map_err(unreadable)?,
             payload: stored.payload.clone(),
@@ -144,21 +143,22 @@ impl Preparer {
         let authority = self.directory.chain(&command.envelope.issuer, &subject);
         let cause = Cause {
             tenant: &subject.tenant,
-            wallet: &subject.id,
+            id: &subject.id,
             event_id: event.event_id,
             command: &command,
             authority: authority.as_ref(),
         };
-        let wallet = self.wallet(&event.aggregate_id).await?;
-        let reserves_next = wallet.reserves_next(clock::now_ms());
-        let (kind, payload) = match job(&wallet_event, wallet, cause) {
-            // Reserved out of turn, it would not follow the wallet's last reservation.
-            Some(Job::Enclave(job))
-                if matches!(job.task, EnclaveTask::ReserveTransfer { .. })
-                    && reserves_next != Some(command.envelope.command_id) =>
-            {
-                return Ok(None);
+        let (reader, id) = (&self.reader, &event.aggregate_id);
+        let job = match &asking {
+            ProcessEvent::Secret(event) => secret_job(event, self.secrets.get(reader, id).await?, cause),
+            ProcessEvent::Wallet(event) => {
+                let wallet = self.wallets.get(reader, id).await?;
+                let is_turn = wallet.reserves_next(clock::now_ms()) == Some(command.envelope.command_id);
+                // Reserved out of turn, it would not follow the wallet's last reservation.
+                job(event, wallet, cause).filter(|job| is_turn || !reserves(job))
             }
+        };
+        let (kind, payload) = match job {
             Some(Job::Enclave(job)) => (job.task.kind(), serde_json::to_vec(&job).map_err(unreadable)?),
             Some(Job::Submit(job)) => (SUBMIT_KIND, serde_json::to_vec(&job).map_err(unreadable)?),
             None => return Ok(None),
@@ -166,19 +166,8 @@ impl Preparer {
         let subject = subject::job(kind, CLASS_STANDARD);
         Ok(Some(Prepared { kind, subject, payload }))
     }
+}
 
-    async fn wallet(&mut self, aggregate_id: &str) -> Result<&Wallet, Error> {
-        self.keep(aggregate_id).await?;
-        Ok(&self.wallets.get_or_insert(aggregate_id.to_owned(), Default::default).1)
-    }
-
-    /// Sees to it that the wallet is in memory.
-    async fn keep(&mut self, aggregate_id: &str) -> Result<(), Error> {
-        if !self.wallets.contains(aggregate_id) {
-            let (wallet, version) =
-                self.reader.load_aggregate::<Wallet>(aggregate_id, Recorded::decode).await?;
-            self.wallets.put(aggregate_id.to_owned(), (version, wallet));
-        }
-        Ok(())
-    }
+fn reserves(job: &Job) -> bool {
+    matches!(job, Job::Enclave(job) if matches!(job.task, EnclaveTask::ReserveTransfer { .. }))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nsl_schemas::authority::Signed;
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::wallet::RequestTransfer;
-use nsl_schemas::event::wallet::{TransferApproved, TransferRequested};
+use nsl_schemas::event::wallet::{TransferApproved, TransferRequested, WalletEvent};
 use nsl_schemas::number::{Amount, Datoshi, UnixMs};
 use nsl_schemas::policy::TransferApproval;
 use nsl_schemas::token::{AggregateId, Tenant};
@@ -180,22 +180,22 @@ async fn only_one_reactor_holds_the_memory() {
     .await;
 }
 
-fn requested(position: u64, request_id: Uuid) -> (u64, WalletEvent) {
+fn requested(position: u64, request_id: Uuid) -> (u64, ProcessEvent) {
     let text = format!(
         r#"{{"event":"transfer-requested","request_id":"{request_id}","request_sha256":"{}","sign_by_ms":"7",
             "transfer":{{"network_magic":1,"asset":"a","to":"t","amount":"1","system_fee_datoshi":"1",
             "network_fee_datoshi":"1","valid_until_block":9}},"tx_hash":"0x"}}"#,
         "00".repeat(32)
     );
-    (position, serde_json::from_str(&text).unwrap())
+    (position, ProcessEvent::Wallet(serde_json::from_str(&text).unwrap()))
 }
 
-fn given_up(position: u64, request_id: Uuid) -> (u64, WalletEvent) {
+fn given_up(position: u64, request_id: Uuid) -> (u64, ProcessEvent) {
     let text = format!(
         r#"{{"event":"transfer-request-expired","request_id":"{request_id}","sign_by_ms":"7","tx_hash":"0x",
             "valid_until_block":9}}"#
     );
-    (position, serde_json::from_str(&text).unwrap())
+    (position, ProcessEvent::Wallet(serde_json::from_str(&text).unwrap()))
 }
 
 #[test]
@@ -239,7 +239,7 @@ async fn a_held_job_is_overdue_when_its_lock_has_ended_and_missing_approvals_nev
 }
 
 /// What an approver says about a transfer; only what it leads to matters here.
-fn approved(request_id: Uuid, approvals_missing: u8) -> WalletEvent {
+fn approved(request_id: Uuid, approvals_missing: u8) -> ProcessEvent {
     let statement = TransferApproval {
         expires_at_ms: 1,
         genesis_sha256: Sha256([0; 32]),
@@ -251,7 +251,7 @@ fn approved(request_id: Uuid, approvals_missing: u8) -> WalletEvent {
         wallet: AggregateId::parse("main").unwrap(),
     };
     let approval = Signed { statement, signatures: vec![] };
-    TransferApproved { approval, approvals_missing, request_id, reserves: false }.into()
+    WalletEvent::from(TransferApproved { approval, approvals_missing, request_id, reserves: false }).into()
 }
 
 fn transfer() -> RequestTransfer {
@@ -279,7 +279,8 @@ fn the_job_of_an_approved_transfer_is_asked_for_by_its_request() {
         transfer: transfer(),
         tx_hash: String::new(),
     };
-    let waits = follow(HashMap::new(), &[(10, requested.into()), (12, approved(request_id, 1))]);
+    let waits =
+        follow(HashMap::new(), &[(10, WalletEvent::from(requested).into()), (12, approved(request_id, 1))]);
     let state = State::AwaitingApprovals { not_before_ms: None, sign_by_ms: None };
     let process = Process { request_id, state, position: 10 };
     assert_eq!(waits, [process]);

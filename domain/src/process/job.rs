@@ -22,10 +22,10 @@ pub enum Job {
 /// Where an event stands and what caused it.
 #[derive(Debug, Clone, Copy)]
 pub struct Cause<'a> {
-    /// Whose wallet.
+    /// Whose wallet or secret.
     pub tenant: &'a Tenant,
-    /// Which wallet.
-    pub wallet: &'a AggregateId,
+    /// Which of them.
+    pub id: &'a AggregateId,
     /// The event's id.
     pub event_id: Uuid,
     /// The command whose event it is.
@@ -48,7 +48,7 @@ pub fn job(event: &WalletEvent, wallet: &Wallet, cause: Cause<'_>) -> Option<Job
             return Some(Job::Submit(SubmitJob {
                 job_id: ids::job_id(cause.event_id),
                 tenant: cause.tenant.clone(),
-                wallet: cause.wallet.clone(),
+                wallet: cause.id.clone(),
                 request_id: event.request_id,
                 tx_hash: event.tx_hash.clone(),
                 valid_until_block: event.valid_until_block,

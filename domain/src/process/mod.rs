@@ -7,8 +7,10 @@
 
 mod change_policy;
 mod create_wallet;
+mod event;
 pub mod job;
 mod reseal_key;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -22,7 +24,9 @@ use nsl_schemas::token::{self, AggregateId, Tenant};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use event::{AGGREGATES, ProcessEvent};
 pub use job::{Cause, Job, job};
+pub use secret::job as secret_job;
 
 /// What a request waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +69,16 @@ pub enum State {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sign_by_ms: Option<UnixMs>,
     },
+    /// A worker seals a version of a secret.
+    SealingSecret {
+        /// When the request may be given up.
+        answer_by_ms: UnixMs,
+    },
+    /// A worker seals a secret to its readers.
+    RevealingSecret {
+        /// When the request may be given up.
+        answer_by_ms: UnixMs,
+    },
     /// The relay gets the transfer into a block, or sees its last one pass: that deadline is a height, and the relay's.
     Submitting,
     /// Nothing. No event leads out of it.
@@ -75,12 +89,15 @@ impl State {
     /// The kind of the job that is published until the state is left; see [`job()`]. While a wallet's policy is replaced by
     /// one that counts, or by one that does not, a transfer's job is of the kind that the policy in force asks for.
     pub fn job_kind(self) -> Option<&'static str> {
-        let [create_key, replace_policy, reserve_transfer, sign_transfer] = ENCLAVE_KINDS;
+        let [create_key, replace_policy, reserve_transfer, sign_transfer, seal_secret, reveal_secret] =
+            ENCLAVE_KINDS;
         match self {
             Self::CreatingKey => Some(create_key),
             Self::ReplacingPolicy { .. } | Self::ResealingKey => Some(replace_policy),
             Self::Reserving { .. } => Some(reserve_transfer),
             Self::Signing { .. } => Some(sign_transfer),
+            Self::SealingSecret { .. } => Some(seal_secret),
+            Self::RevealingSecret { .. } => Some(reveal_secret),
             Self::Submitting => Some(SUBMIT_KIND),
             Self::AwaitingApprovals { .. } | Self::Over => None,
         }
@@ -98,6 +115,8 @@ impl State {
             Self::CreatingKey
             | Self::ResealingKey
             | Self::AwaitingApprovals { .. }
+            | Self::SealingSecret { .. }
+            | Self::RevealingSecret { .. }
             | Self::Submitting
             | Self::Over => None,
         }
@@ -112,7 +131,9 @@ impl State {
             | Self::ResealingKey
             | Self::AwaitingApprovals { .. }
             | Self::Reserving { .. }
-            | Self::Signing { .. } => true,
+            | Self::Signing { .. }
+            | Self::SealingSecret { .. }
+            | Self::RevealingSecret { .. } => true,
             Self::Submitting | Self::Over => false,
         }
     }
@@ -122,7 +143,10 @@ impl State {
         match self {
             Self::AwaitingApprovals { sign_by_ms, .. }
             | Self::Reserving { sign_by_ms, .. }
-            | Self::Signing { sign_by_ms, .. } => sign_by_ms.map(transfer::due_ms),
+            | Self::Signing { sign_by_ms, .. } => sign_by_ms.map(due_ms),
+            Self::SealingSecret { answer_by_ms } | Self::RevealingSecret { answer_by_ms } => {
+                Some(due_ms(answer_by_ms))
+            }
             Self::CreatingKey
             | Self::ReplacingPolicy { .. }
             | Self::ResealingKey
@@ -130,6 +154,13 @@ impl State {
             | Self::Over => None,
         }
     }
+}
+
+/// When the command of a deadline is sent. A processor takes no command that was issued further ahead of its own clock than
+/// the skew, so one that is issued now finds the deadline passed wherever it is decided. It must: a rejection would be this
+/// command's answer for ever.
+fn due_ms(deadline_ms: UnixMs) -> u64 {
+    deadline_ms.0.saturating_add(CLOCK_SKEW_MS_MAX)
 }
 
 /// The request whose process an event belongs to.
@@ -204,13 +235,14 @@ pub fn on_deadline(
     state: State,
     request_id: Uuid,
     tenant: &Tenant,
-    wallet: &AggregateId,
+    id: &AggregateId,
 ) -> Result<Option<Command>, token::Error> {
     match state {
         State::AwaitingApprovals { sign_by_ms: Some(_), .. }
         | State::Reserving { sign_by_ms: Some(_), .. }
-        | State::Signing { sign_by_ms: Some(_), .. } => {
-            transfer::expire(request_id, tenant, wallet).map(Some)
+        | State::Signing { sign_by_ms: Some(_), .. } => transfer::expire(request_id, tenant, id).map(Some),
+        State::SealingSecret { .. } | State::RevealingSecret { .. } => {
+            secret::expire(request_id, tenant, id).map(Some)
         }
         State::AwaitingApprovals { sign_by_ms: None, .. }
         | State::Reserving { sign_by_ms: None, .. }

@@ -6,7 +6,6 @@
 
 use nsl_schemas::canonical;
 use nsl_schemas::command::wallet::ExpireRequest;
-use nsl_schemas::envelope::CLOCK_SKEW_MS_MAX;
 use nsl_schemas::event::wallet::{TransferApproved, TransferRequested, WalletEvent};
 use nsl_schemas::ids;
 use nsl_schemas::number::UnixMs;
@@ -58,13 +57,6 @@ fn released(reserves: bool, not_before_ms: Option<UnixMs>, sign_by_ms: Option<Un
     } else {
         State::Signing { not_before_ms, sign_by_ms }
     }
-}
-
-/// When the request is given up. A processor takes no command that was issued further ahead of its own clock than the
-/// skew, so one that is issued now finds the deadline passed wherever it is decided. It must: a rejection would be this
-/// command's answer for ever.
-pub(super) fn due_ms(sign_by_ms: UnixMs) -> u64 {
-    sign_by_ms.0.saturating_add(CLOCK_SKEW_MS_MAX)
 }
 
 pub(super) fn expire(

@@ -4,7 +4,6 @@ mod approve_transfer;
 mod cancel_request;
 mod create;
 mod expire_request;
-mod outcome;
 mod record_confirmation;
 mod record_expiry;
 mod record_outcome;
@@ -18,7 +17,6 @@ use std::sync::Arc;
 
 use nsl_neo::PublicKey;
 use nsl_schemas::authority::Signed;
-use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::wallet::{RequestTransfer, WalletCommand};
 use nsl_schemas::errors;
 use nsl_schemas::event::wallet::WalletEvent;
@@ -31,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::decision::{Order, Rejection, host_aggregate};
+use crate::outcome::Request;
 
 /// Most transfers of one wallet that may be under way: bounds the state, and with it every load of it.
 pub const OPEN_TRANSFERS_MAX: usize = 256;
@@ -58,13 +57,6 @@ enum Phase {
     },
     /// The key exists.
     Open(Box<OpenWallet>),
-}
-
-/// A command whose outcome is awaited.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Request {
-    id: Uuid,
-    sha256: Sha256,
 }
 
 /// The state of a wallet with a key. Every decision makes a copy, so what may be large is shared between copies.

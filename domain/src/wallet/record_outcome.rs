@@ -8,12 +8,12 @@ use nsl_schemas::event::wallet::{
     CreationRefused, KeyCreated, OutcomeProof, PolicyChangeRefused, PolicyChanged, TransferRefused,
     TransferSigned, WalletEvent,
 };
-use nsl_schemas::outcome::{BirthCertificate, JobResult, SealedKey};
+use nsl_schemas::outcome::{BirthCertificate, JobResult};
 use nsl_schemas::policy::Policy;
 
-use super::outcome::ProvenOutcome;
-use super::{AnsweredTransfer, OpenWallet, Phase, PolicyChange, Request, Transfer, Wallet, is_past};
+use super::{AnsweredTransfer, OpenWallet, Phase, PolicyChange, Transfer, Wallet, is_past};
 use crate::decision::{Order, Rejection};
+use crate::outcome::{ProvenOutcome, Request, check_version, unexpected, wrong_kind};
 
 /// The version of a wallet's key as it is sealed at its birth.
 const FIRST_VERSION: u32 = 1;
@@ -32,23 +32,6 @@ impl Wallet {
             Phase::Open(open) => open.record_outcome(order, &outcome),
             Phase::Absent | Phase::Creating { .. } => Err(unexpected()),
         }
-    }
-}
-
-fn unexpected() -> Rejection {
-    Rejection::new(errors::OUTCOME_UNEXPECTED, "no such job is open")
-}
-
-pub(super) fn wrong_kind() -> Rejection {
-    Rejection::new(errors::OUTCOME_INVALID, "the result is not of the job's kind")
-}
-
-/// Whether the key is sealed as the version that must follow; none follows the last that a number can hold.
-pub(super) fn check_version(sealed_key: &SealedKey, expected: Option<u32>) -> Result<(), Rejection> {
-    if Some(sealed_key.version) == expected {
-        Ok(())
-    } else {
-        Err(Rejection::new(errors::OUTCOME_INVALID, "the sealed key is not the next version"))
     }
 }
 
@@ -80,7 +63,9 @@ fn created(
         }
         JobResult::PolicyReplaced { .. }
         | JobResult::TransferReserved { .. }
-        | JobResult::TransferSigned { .. } => Err(wrong_kind()),
+        | JobResult::TransferSigned { .. }
+        | JobResult::SecretSealed { .. }
+        | JobResult::SecretRevealed { .. } => Err(wrong_kind()),
     }
 }
 
@@ -176,7 +161,9 @@ impl OpenWallet {
             }
             JobResult::KeyCreated { .. }
             | JobResult::TransferReserved { .. }
-            | JobResult::TransferSigned { .. } => Err(wrong_kind()),
+            | JobResult::TransferSigned { .. }
+            | JobResult::SecretSealed { .. }
+            | JobResult::SecretRevealed { .. } => Err(wrong_kind()),
         }
     }
 
@@ -214,7 +201,9 @@ impl OpenWallet {
             }
             JobResult::KeyCreated { .. }
             | JobResult::PolicyReplaced { .. }
-            | JobResult::TransferReserved { .. } => Err(wrong_kind()),
+            | JobResult::TransferReserved { .. }
+            | JobResult::SecretSealed { .. }
+            | JobResult::SecretRevealed { .. } => Err(wrong_kind()),
         }
     }
 }

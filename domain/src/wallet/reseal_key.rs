@@ -7,10 +7,9 @@ use nsl_schemas::event::wallet::{
 };
 use nsl_schemas::outcome::JobResult;
 
-use super::outcome::ProvenOutcome;
-use super::record_outcome::{check_version, wrong_kind};
 use super::{KeyReseal, OpenWallet};
 use crate::decision::{Order, Rejection};
+use crate::outcome::{ProvenOutcome, check_version, wrong_kind};
 
 /// Longest name of a sealing key that is recorded; those of workers have 16 digits.
 const KEY_ID_BYTES_MAX: usize = 64;
@@ -66,7 +65,9 @@ impl OpenWallet {
             }
             JobResult::KeyCreated { .. }
             | JobResult::TransferReserved { .. }
-            | JobResult::TransferSigned { .. } => Err(wrong_kind()),
+            | JobResult::TransferSigned { .. }
+            | JobResult::SecretSealed { .. }
+            | JobResult::SecretRevealed { .. } => Err(wrong_kind()),
         }
     }
 }

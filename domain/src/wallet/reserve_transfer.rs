@@ -16,10 +16,9 @@ use nsl_schemas::policy::Counters;
 use nsl_schemas::reservation::{Head, SEAL_BYTES, SealedReservation};
 use uuid::Uuid;
 
-use super::outcome::ProvenOutcome;
-use super::record_outcome::wrong_kind;
 use super::{AnsweredTransfer, OpenWallet, RESERVED_MAX, Transfer};
 use crate::decision::{Order, Rejection};
+use crate::outcome::{ProvenOutcome, wrong_kind};
 
 impl OpenWallet {
     /// See [`super::Wallet::reservation`].
@@ -77,7 +76,9 @@ impl OpenWallet {
             }
             JobResult::KeyCreated { .. }
             | JobResult::PolicyReplaced { .. }
-            | JobResult::TransferSigned { .. } => Err(wrong_kind()),
+            | JobResult::TransferSigned { .. }
+            | JobResult::SecretSealed { .. }
+            | JobResult::SecretRevealed { .. } => Err(wrong_kind()),
         }
     }
 

@@ -51,7 +51,7 @@ impl Done {
 pub(crate) enum Error {
     #[error("job cannot be read")]
     Malformed(#[source] canonical::Error),
-    #[error("job's command names no wallet")]
+    #[error("job's command names no aggregate")]
     Subject(#[from] subject::Error),
     #[error("no worker did the job")]
     Call(#[source] pool::Error),
@@ -124,6 +124,7 @@ impl Desk {
             Response::Error { code, message } => Err(Error::Failed { code, message }),
             Response::Description { .. }
             | Response::Registration { .. }
+            | Response::PoolKey { .. }
             | Response::Following { .. }
             | Response::Endorsed { .. }
             | Response::Pool { .. }

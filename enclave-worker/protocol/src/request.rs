@@ -25,6 +25,11 @@ pub enum Request {
         /// The challenge that the attestation document must carry.
         nonce: Base64,
     },
+    /// Prove which key secrets are encrypted to.
+    PoolKey {
+        /// The challenge that the attestation document must carry.
+        nonce: Base64,
+    },
     /// This is what the operators decided; acts that were shown before are passed over, so none asks how far you are.
     Follow {
         /// In their order.

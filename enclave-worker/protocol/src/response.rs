@@ -7,6 +7,7 @@ use nsl_schemas::nkey::PublicKey;
 use nsl_schemas::outcome::SignedOutcome;
 use nsl_schemas::pool_view::EndorsementStatement;
 use nsl_schemas::sealing::{SealingAnswer, SealingKeyName};
+use nsl_schemas::secret::PoolKey;
 use serde::{Deserialize, Serialize};
 
 use crate::pool_view::PoolAnswer;
@@ -26,6 +27,11 @@ pub enum Response {
         key: PublicKey,
         /// A COSE_Sign1 attestation document that answers the nonce.
         attestation: Base64,
+    },
+    /// To `pool-key`.
+    PoolKey {
+        /// The key, attested.
+        pool_key: Box<PoolKey>,
     },
     /// To `follow`: how far the worker is.
     Following {

@@ -26,7 +26,14 @@ impl From<SealingKey> for Keyring {
 impl Keyring {
     /// The key that seals now.
     pub(crate) fn for_sealing(&self) -> Result<Arc<SealingKey>, Unavailable> {
-        self.read().last_key_value().map(|(_, key)| Arc::clone(key)).ok_or(Unavailable::NoSealingKey)
+        self.newest().map(|(key, _)| key)
+    }
+
+    /// The key that seals now, with its name.
+    pub(crate) fn newest(&self) -> Result<(Arc<SealingKey>, SealingKeyName), Unavailable> {
+        let keys = self.read();
+        let (epoch, key) = keys.last_key_value().ok_or(Unavailable::NoSealingKey)?;
+        Ok((Arc::clone(key), SealingKeyName { epoch: *epoch, key_id: key.id().to_owned() }))
     }
 
     /// The key of this name; another worker may have it where this one has not.

@@ -16,6 +16,8 @@ mod reservations;
 #[cfg(test)]
 mod sealing;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod site;
 #[cfg(test)]
 mod start;

@@ -147,11 +147,23 @@ impl Site {
         payload: String,
         task: EnclaveTask,
     ) -> EnclaveJob {
-        // Only grants of the service's own tenant allow its verbs.
-        let granting = if SERVICE_VERBS.contains(&verb) { Tenant::system() } else { tenant() };
         let subject = CommandSubject::parse(&format!("nsl.v1.cmd.acme.wallet.{wallet}.{verb}")).unwrap();
-        let command_id = Uuid::from_u128(7);
-        let command = SignedCommand::sign(&key(3), &subject, command_id, issued_at_ms, NOW_MS + 1, payload);
+        self.job_of(Uuid::from_u128(7), issued_at_ms, &subject, payload, task)
+    }
+
+    /// The job of any command.
+    pub(crate) fn job_of(
+        &self,
+        command_id: Uuid,
+        issued_at_ms: u64,
+        subject: &CommandSubject,
+        payload: String,
+        task: EnclaveTask,
+    ) -> EnclaveJob {
+        // Only grants of the service's own tenant allow its verbs.
+        let is_service_verb = SERVICE_VERBS.contains(&subject.verb.as_str());
+        let granting = if is_service_verb { Tenant::system() } else { subject.tenant.clone() };
+        let command = SignedCommand::sign(&key(3), subject, command_id, issued_at_ms, NOW_MS + 1, payload);
         let job_id = task.job_id(ids::event_id(command_id, 0));
         EnclaveJob { job_id, command, authority: self.chain(granting), task }
     }

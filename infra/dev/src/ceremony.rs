@@ -28,9 +28,9 @@ const GRANTS_EXPIRE_AT_MS: u64 = 4_102_444_800_000;
 
 /// The services and operators that issue commands, with what the system tenant lets them.
 pub(crate) const SERVICE_GRANTS: [(&str, &[&str]); 5] = [
-    ("enclave-host", &["worker/*/register", "wallet/*/record-outcome"]),
+    ("enclave-host", &["worker/*/register", "wallet/*/record-outcome", "secret/*/record-outcome"]),
     ("chain-relay", &["wallet/*/record-confirmation", "wallet/*/record-expiry"]),
-    ("reactor", &["wallet/*/expire-request"]),
+    ("reactor", &["wallet/*/expire-request", "secret/*/expire-request"]),
     (OPERATOR, &["wallet/*/reseal-key"]),
     ("price-sources", &["price-feed/*/register", "price-feed/*/record-round"]),
 ];
@@ -223,7 +223,7 @@ impl Registrar {
         let (root, developer) = (keys::root_of(tenant), keys::developer_of(tenant));
         self.root(tenant, &root).await?;
         let key = keys::obtain(&self.directory, &developer)?;
-        self.grant(tenant, &root, &key, &developer, &["wallet/*/*"]).await
+        self.grant(tenant, &root, &key, &developer, &["wallet/*/*", "secret/*/*"]).await
     }
 
     async fn root(&self, tenant: &Tenant, name: &str) -> Result<(), Error> {

@@ -104,13 +104,13 @@ impl ReadError {
     }
 }
 
-/// Which events a page shall have; `None` is any.
+/// Which events a page shall have; `None`, or no type of stream, is any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only this tenant's.
     pub tenant: Option<String>,
-    /// Only streams of this type.
-    pub aggregate_type: Option<String>,
+    /// Only streams of these types.
+    pub aggregate_types: Vec<String>,
     /// Only events of this type.
     pub event_type: Option<String>,
 }
@@ -204,7 +204,7 @@ impl EventReader {
             .bind(bound(after))
             .bind(bound(upto))
             .bind(&filter.tenant)
-            .bind(&filter.aggregate_type)
+            .bind(&filter.aggregate_types)
             .bind(&filter.event_type)
             .bind(i64::from(limit))
             .bind(i64::from(MAX_PAGE_BYTES));
@@ -407,7 +407,7 @@ const PAGE: &str = concat!(
         "AND c.position > $1 AND c.position <= $2
          WHERE e.position > $1 AND e.position <= $2
            AND ($3::text IS NULL OR e.tenant = $3)
-           AND ($4::text IS NULL OR e.aggregate_type = $4)
+           AND (cardinality($4::text[]) = 0 OR e.aggregate_type = ANY ($4))
            AND ($5::text IS NULL OR e.event_type = $5)
          ORDER BY e.position LIMIT $6"
     ),

@@ -259,12 +259,17 @@ pub(crate) fn first_missing(
 }
 
 fn condition(filter: &Filter) -> String {
-    let Filter { tenant, aggregate_type, event_type } = filter;
-    let columns = [("tenant", tenant), ("aggregate_type", aggregate_type), ("event_type", event_type)];
-    columns
-        .iter()
-        .filter_map(|(column, wanted)| {
-            wanted.as_ref().map(|wanted| format!(" AND e.{column} = {}", literal(wanted)))
+    let Filter { tenant, aggregate_types, event_type } = filter;
+    let columns = [
+        ("tenant", tenant.as_slice()),
+        ("aggregate_type", aggregate_types.as_slice()),
+        ("event_type", event_type.as_slice()),
+    ];
+    let wanted = columns.iter().filter(|(_, wanted)| !wanted.is_empty());
+    wanted
+        .map(|(column, wanted)| {
+            let literals: Vec<_> = wanted.iter().map(|wanted| literal(wanted)).collect();
+            format!(" AND e.{column} IN ({})", literals.join(", "))
         })
         .collect()
 }
@@ -306,7 +311,10 @@ mod tests {
         let filter = Filter { tenant, event_type: Some("created".into()), ..Filter::default() };
         assert_eq!(
             condition(&filter),
-            " AND e.tenant = 'o''; DROP TABLE events; --\u{1}\\' AND e.event_type = 'created'"
+            " AND e.tenant IN ('o''; DROP TABLE events; --\u{1}\\') AND e.event_type IN ('created')"
         );
+        let types = Filter { aggregate_types: vec!["one".into(), "other".into()], ..Filter::default() };
+        assert_eq!(condition(&types), " AND e.aggregate_type IN ('one', 'other')");
+        assert_eq!(condition(&Filter::default()), "");
     }
 }

@@ -193,7 +193,7 @@ async fn feed_stream(reader: EventReader, aggregate_type: &str, aggregate_id: &s
 }
 
 async fn feed_log(reader: EventReader, aggregate_type: &str, head: u64, mut feed: ReplayFeed) {
-    let filter = Filter { aggregate_type: Some(aggregate_type.to_owned()), ..Filter::default() };
+    let filter = Filter { aggregate_types: vec![aggregate_type.to_owned()], ..Filter::default() };
     let mut position = 0;
     while position < head {
         let page = reader.read(position, MAX_PAGE_EVENTS, &filter).await;

@@ -37,17 +37,17 @@ pub(crate) fn policy(fee_max: u64) -> Policy {
     }
 }
 
-fn proof() -> OutcomeProof {
+pub(crate) fn proof() -> OutcomeProof {
     let result = JobResult::Refused { code: "worker_policy_denied".into(), message: "no".into() };
     let key = SigningKey::from_seed(&[2; 32]);
     OutcomeProof::from(&SignedOutcome::sign(&key, request(99), Sha256::of(b"request"), result, None))
 }
 
-fn refusal() -> Refusal {
+pub(crate) fn refusal() -> Refusal {
     Refusal { code: "worker_policy_denied".into(), message: "no".into(), outcome: proof() }
 }
 
-fn sealed_key() -> SealedKey {
+pub(crate) fn sealed_key() -> SealedKey {
     SealedKey {
         sealing_key_id: "sealing".into(),
         version: 1,

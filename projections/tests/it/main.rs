@@ -15,6 +15,7 @@ mod process;
 mod questions;
 mod read_models;
 mod rebuilding;
+mod secrets;
 mod stopping;
 mod versions;
 mod waking;

@@ -90,7 +90,7 @@ async fn a_rebuild_equals_the_live_rows_until_somebody_changes_one() {
             reports.iter().map(|r| (r["projection"].as_str().unwrap(), r["outcome"].as_str().unwrap())).collect();
         assert_eq!(
             outcomes,
-            [("wallets", "different"), ("signing-requests", "equal"), ("transactions", "different"), ("prices", "different")]
+            [("wallets", "different"), ("signing-requests", "equal"), ("transactions", "different"), ("prices", "different"), ("secrets", "equal")]
         );
         let difference = |report: usize| &reports[report]["differences"][0];
         assert_eq!((&difference(0)["live"]["status"], &difference(0)["rebuilt"]["status"]), (&"refused".into(), &"open".into()));

@@ -108,7 +108,7 @@ impl SimulatedLog {
         let store = self.world.store();
         let head = store.head();
         let matches = |event: &&nsl_event_store::RecordedEvent| {
-            filter.aggregate_type.as_ref().is_none_or(|wanted| *wanted == event.aggregate_type)
+            filter.aggregate_types.is_empty() || filter.aggregate_types.contains(&event.aggregate_type)
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let events: Vec<_> = store

@@ -14,6 +14,7 @@ pub mod pool;
 pub mod prepared;
 pub mod prices;
 pub mod query;
+pub mod secret;
 mod send;
 pub mod statement;
 pub mod transfer;

@@ -12,6 +12,7 @@ pub(crate) mod key;
 mod page;
 pub(crate) mod price;
 pub(crate) mod request;
+pub(crate) mod secret;
 pub(crate) mod transaction;
 pub(crate) mod verify;
 pub(crate) mod wallet;
@@ -32,6 +33,7 @@ pub(crate) async fn run(command: Command, invocation: &Invocation) -> Result<Out
         Command::Wallet(command) => command.run(invocation).await,
         Command::Request(command) => command.run(invocation).await,
         Command::Transaction(command) => command.run(invocation).await,
+        Command::Secret(command) => command.run(invocation).await,
         Command::Price(command) => command.run(invocation).await,
         Command::Events(command) => command.run(invocation).await,
         Command::Command(command) => command.run(invocation).await,

@@ -7,7 +7,9 @@ use nsl_schemas::query::{Balance, Page, Price, SigningRequest, Transaction, Wall
 use nsl_schemas::result::{Answer, CommandResult};
 use nsl_schemas::sealing::SealingStatus;
 
-use super::{CheckedWallet, ExitCodeMeaning, NamedContext, Outcome, Recorded, TransferFacts, workers};
+use super::{
+    CheckedWallet, ExitCodeMeaning, NamedContext, Outcome, Recorded, TransferFacts, secrets, workers,
+};
 use crate::assets::{PRICE_DECIMALS, show_amount, show_gas, show_units};
 
 impl Outcome {
@@ -120,6 +122,14 @@ impl Outcome {
             Self::RequestsListed(page) => requests_table(page),
             Self::RequestShown(request) => request_facts(request),
             Self::TransactionsListed(page) => transactions_table(page),
+            Self::SecretStored(sealed) => sealed.human("stored secret"),
+            Self::SecretReadersChanged(sealed) => sealed.human("changed the readers of secret"),
+            Self::SecretRead(read) => read.human(),
+            Self::SecretsListed(page) => secrets::table(page),
+            Self::SecretShown(secret) => secrets::shown(secret),
+            Self::SecretDestroyed { secret, command } => {
+                format!("secret {secret} destroyed\n{}", recorded(command))
+            }
             Self::PriceShown(price) => price_facts(price),
             Self::PricesListed(page) => prices_table(page),
             Self::WorkersListed { hosts } => workers::show(hosts),
@@ -164,7 +174,7 @@ pub(super) fn table(headers: &[&str], rows: impl IntoIterator<Item = Vec<String>
 }
 
 /// A table of one page, with the way to the next.
-fn page_table<T>(page: &Page<T>, headers: &[&str], row: impl Fn(&T) -> Vec<String>) -> String {
+pub(super) fn page_table<T>(page: &Page<T>, headers: &[&str], row: impl Fn(&T) -> Vec<String>) -> String {
     let text = table(headers, page.data.iter().map(row));
     match &page.next {
         Some(next) => format!("{text}\nmore: --after {next}"),
@@ -180,7 +190,7 @@ fn contexts_table(contexts: &[NamedContext]) -> String {
     table(&["", "NAME", "URL", "TENANT"], rows)
 }
 
-fn recorded(command: &Recorded) -> String {
+pub(super) fn recorded(command: &Recorded) -> String {
     facts(&[
         ("command", command.command_id.to_string()),
         ("position", command.first_position.to_string()),

@@ -4,6 +4,7 @@
 mod attestation;
 mod authority;
 mod human;
+mod secrets;
 mod workers;
 
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use nsl_schemas::authority::{GenesisManifest, Signed};
 use nsl_schemas::bytes::{HpkeKey, Sha256};
 use nsl_schemas::nkey::PublicKey;
 use nsl_schemas::number::{Amount, Datoshi};
-use nsl_schemas::query::{Balance, HostStatus, Page, Price, SigningRequest, Transaction, Wallet};
+use nsl_schemas::query::{Balance, HostStatus, Page, Price, Secret, SigningRequest, Transaction, Wallet};
 use nsl_schemas::result::{Answer, CommandResult};
 use nsl_schemas::sealing::{SealingStatus, SealingWorker};
 use nsl_schemas::token::AggregateId;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 pub(crate) use self::attestation::ExaminedAttestation;
 pub(crate) use self::authority::{OperatorsShown, StatementShown};
+pub(crate) use self::secrets::{SecretRead, SecretSealed};
 use crate::contexts::Context;
 
 /// How a command ended well.
@@ -130,6 +132,15 @@ pub(crate) enum Outcome {
     RequestsListed(Page<SigningRequest>),
     RequestShown(SigningRequest),
     TransactionsListed(Page<Transaction>),
+    SecretStored(SecretSealed),
+    SecretReadersChanged(SecretSealed),
+    SecretRead(SecretRead),
+    SecretsListed(Page<Secret>),
+    SecretShown(Box<Secret>),
+    SecretDestroyed {
+        secret: AggregateId,
+        command: Recorded,
+    },
     PriceShown(Price),
     PricesListed(Page<Price>),
     WorkersListed {

@@ -3,7 +3,7 @@
 use crate::home::Home;
 
 /// Every noun with its verbs, as `--help` lists them.
-const VERBS: [(&str, &[&str]); 12] = [
+const VERBS: [(&str, &[&str]); 13] = [
     ("context", &["add", "list", "select", "show", "remove"]),
     ("key", &["generate"]),
     (
@@ -28,6 +28,7 @@ const VERBS: [(&str, &[&str]); 12] = [
     ("wallet", &["create", "list", "show", "set-policy", "transfer", "balances", "verify"]),
     ("request", &["list", "show", "approve", "cancel"]),
     ("transaction", &["list"]),
+    ("secret", &["put", "get", "list", "show", "readers", "rm"]),
     ("price", &["get", "list", "watch"]),
     ("events", &["tail", "replay"]),
     ("command", &["send", "result"]),

@@ -44,7 +44,7 @@ fn asks(event: &WalletEvent, wallet: &Wallet, authority: Option<&GrantChain>) ->
     job(
         event,
         wallet,
-        Cause { tenant: &tenant, wallet: &wallet_id, event_id: EVENT, command: &command, authority },
+        Cause { tenant: &tenant, id: &wallet_id, event_id: EVENT, command: &command, authority },
     )
 }
 

@@ -58,8 +58,6 @@ pub(crate) enum Error {
     Succession(#[from] SuccessionError),
     #[error("the log does not know the worker {0}")]
     Unregistered(PublicKey),
-    #[error("no randomness")]
-    Randomness,
 }
 
 impl Error {

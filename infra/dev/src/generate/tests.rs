@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use nsl_schemas::authority::{GenesisManifest, GrantChain, Operators, Signed};
-use nsl_schemas::command::{Command, authority, price_feed, sealing, wallet, worker};
+use nsl_schemas::command::{Command, authority, price_feed, sealing, secret, wallet, worker};
 use nsl_schemas::envelope::SignedCommand;
 use nsl_schemas::event::{self, WireEvent as _};
 use nsl_schemas::job::{ENCLAVE_KINDS, SUBMIT_KIND};
@@ -50,6 +50,7 @@ fn every_verb_and_event_has_a_schema_and_a_channel() {
         ("price-feed", price_feed::PriceFeedCommand::VERBS, event::price_feed::PriceFeedEvent::TYPES),
         ("rejection", &[], event::rejection::CommandRejected::TYPES),
         ("sealing", sealing::SealingCommand::VERBS, event::sealing::SealingEvent::TYPES),
+        ("secret", secret::SecretCommand::VERBS, event::secret::SecretEvent::TYPES),
         ("wallet", wallet::WalletCommand::VERBS, event::wallet::WalletEvent::TYPES),
         ("worker", worker::WorkerCommand::VERBS, event::worker::WorkerEvent::TYPES),
     ];

@@ -101,7 +101,7 @@ async fn detached_positions_are_a_named_error_until_they_are_put_back() {
         let detached = database.tool(&["detach", "--before", "81"]);
         assert_eq!((detached.code, detached.lines.len()), (0, 2), "{detached:?}");
         assert_eq!(states(database)[..3], ["detached", "detached", "open"]);
-        let rejections = Filter { aggregate_type: Some("rejection".into()), ..Filter::default() };
+        let rejections = Filter { aggregate_types: vec!["rejection".into()], ..Filter::default() };
         for filter in [Filter::default(), rejections] {
             let error = store.read(50, 100, &filter).await.unwrap_err();
             assert!(matches!(error, ReadError::Archived { position: 51, available_from: 81 }), "{error}");

@@ -59,7 +59,7 @@ async fn a_filter_passes_over_others_events_and_scans_a_bounded_stretch() {
         assert_eq!(positions(acme, 4).await, (vec![1, 2, 3, 5], 5));
         let closed = Filter { event_type: Some("closed".into()), ..Filter::default() };
         assert_eq!(positions(closed, 10).await, (vec![4], 7));
-        let foreign = Filter { aggregate_type: Some("wallet".into()), ..Filter::default() };
+        let foreign = Filter { aggregate_types: vec!["wallet".into()], ..Filter::default() };
         assert_eq!(positions(foreign.clone(), 10).await, (vec![], 7));
 
         database.execute("UPDATE log_head SET position = 25000").await;

@@ -38,8 +38,14 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
     let any_of = |values: &'static [&'static str]| {
         proptest::option::of(proptest::sample::select(values).prop_map(str::to_owned))
     };
-    let filter = (any_of(&TENANTS), any_of(&AGGREGATE_TYPES), any_of(&EVENT_TYPES))
-        .prop_map(|(tenant, aggregate_type, event_type)| Filter { tenant, aggregate_type, event_type });
+    let some_types = proptest::sample::subsequence(&AGGREGATE_TYPES[..], 0..=AGGREGATE_TYPES.len());
+    let filter = (any_of(&TENANTS), some_types, any_of(&EVENT_TYPES)).prop_map(
+        |(tenant, aggregate_types, event_type)| Filter {
+            tenant,
+            aggregate_types: aggregate_types.into_iter().map(str::to_owned).collect(),
+            event_type,
+        },
+    );
     (filter, 1..=50_u32, 0..=100_u64, proptest::sample::select(&[0, 0, 3, 20][..]), proptest::bool::ANY)
         .prop_map(|(filter, page_size, start_percent, page_ms, woken)| Behaviour {
             filter,
@@ -53,7 +59,7 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
 fn matches(filter: &Filter, event: &RecordedEvent) -> bool {
     let tenant = event.aggregate_id.split('.').next();
     filter.tenant.as_deref().is_none_or(|wanted| Some(wanted) == tenant)
-        && filter.aggregate_type.as_ref().is_none_or(|wanted| *wanted == event.aggregate_type)
+        && (filter.aggregate_types.is_empty() || filter.aggregate_types.contains(&event.aggregate_type))
         && filter.event_type.as_ref().is_none_or(|wanted| *wanted == event.event_type)
 }
 

@@ -34,6 +34,7 @@ pub(super) const USERS: [User; 7] = [
             "nsl.v1.head",
             "nsl.v1.parked.cmd",
             "nsl.v1.cmd.*.wallet.*.expire-request",
+            "nsl.v1.cmd.*.secret.*.expire-request",
             "$JS.API.DIRECT.GET.NSL_RES.>",
             "$JS.API.CONSUMER.NAMES.NSL_CMD",
             "$JS.API.CONSUMER.INFO.NSL_CMD.*",
@@ -63,6 +64,7 @@ pub(super) const USERS: [User; 7] = [
         publish: &[
             "nsl.v1.cmd.system.worker.*.register",
             "nsl.v1.cmd.*.wallet.*.record-outcome",
+            "nsl.v1.cmd.*.secret.*.record-outcome",
             "nsl.v1.qry.system.operator-acts",
             "nsl.v1.qry.system.sealing-records",
             "nsl.v1.qry.system.events",
@@ -77,6 +79,7 @@ pub(super) const USERS: [User; 7] = [
             "nsl.v1.res.>",
             "nsl.v1.ref.>",
             "nsl.v1.qry.*.attestation",
+            "nsl.v1.qry.*.secret-pool-key",
             "nsl.v1.qry.system.sealing",
             "nsl.v1.qry.system.sealing-workers",
             "nsl.v1.qry.system.workers",

@@ -17,10 +17,10 @@ pub(crate) use baseline::Error;
 pub(super) use baseline::{FOLDER, load, release};
 use schema::{Objection, Rule, objections};
 
-/// Members of closed messages that stand there only once a tenant has chosen what they are for (ADR 24). Who is older
-/// refuses such a message whole, as it must: a policy that is read without one of its rules is another policy. So who
-/// reads is updated before anybody chooses.
-const CHOSEN: [(&str, &str); 9] = [
+/// Members of closed messages, and forms of their parts, that stand there only once a tenant has chosen what they are for
+/// (ADR 24): a rule of a policy, a revocation, a secret. Who is older refuses such a message whole, as it must: a policy
+/// that is read without one of its rules is another policy. So who reads is updated before anybody chooses.
+const CHOSEN: [(&str, &str); 15] = [
     ("grant-chain", "revocation"),
     ("grant-chain", "root.statement.epoch"),
     ("job.enclave", "authority.revocation"),
@@ -28,12 +28,15 @@ const CHOSEN: [(&str, &str); 9] = [
     ("job.enclave", "task.approvals"),
     ("job.enclave", "task.policy.rules"),
     ("job.enclave", "task.reservation"),
+    ("job.enclave", "task=reserve-transfer"),
+    ("job.enclave", "task=reveal-secret"),
+    ("job.enclave", "task=seal-secret"),
     ("query.wallet.reply", "ok.policy.rules"),
     ("query.wallets.reply", "ok.data[].policy.rules"),
+    ("signed-outcome", "result=secret-revealed"),
+    ("signed-outcome", "result=secret-sealed"),
+    ("signed-outcome", "result=transfer-reserved"),
 ];
-
-/// Places of messages that have a further form only by such a choice: a policy that counts has jobs that reserve (ADR 31).
-const CHOSEN_FORMS: [(&str, &str); 2] = [("job.enclave", "task"), ("signed-outcome", "result")];
 
 /// Schemas by the names of their messages.
 pub(super) type Schemas = BTreeMap<String, Value>;
@@ -156,12 +159,8 @@ fn exchanged(message: &str, old: &Value, new: &Value) -> Vec<Broken> {
     }
     if old_reads {
         let is_chosen = |objection: &Objection| {
-            let at = (message, objection.at.as_str());
-            match objection.rule {
-                Rule::MemberUnknown => CHOSEN.contains(&at),
-                Rule::AlternativeUnknown => CHOSEN_FORMS.contains(&at),
-                _ => false,
-            }
+            matches!(objection.rule, Rule::MemberUnknown | Rule::AlternativeUnknown)
+                && CHOSEN.contains(&(message, objection.at.as_str()))
         };
         let objections = objections(old, new).into_iter();
         broken.extend(objections.filter(|objection| !is_chosen(objection)).map(Broken::OldReader));

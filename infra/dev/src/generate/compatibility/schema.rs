@@ -59,7 +59,7 @@ impl fmt::Display for Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Objection {
     pub(super) rule: Rule,
-    /// Members from the outermost one, as `policy.assets[].asset`.
+    /// Members from the outermost one, as `policy.assets[].asset`; of a form, with its tag, as `task=create-key`.
     pub(super) at: String,
 }
 
@@ -93,7 +93,7 @@ impl Comparison<'_> {
             let is_other = |found: &[Objection]| found.iter().any(|one| tells_forms_apart(one, at));
             let closest = attempts.min_by_key(|found| (is_other(found), found.len())).unwrap_or_default();
             if readers.len() > 1 && is_other(&closest) {
-                self.object(Rule::AlternativeUnknown, at);
+                self.object(Rule::AlternativeUnknown, &tagged(written, at));
             } else {
                 self.found.extend(closest);
             }
@@ -245,6 +245,13 @@ fn join(mut beside: Form, form: Form) -> Option<Form> {
 fn is_judged(keyword: &str, value: &Value) -> bool {
     let is_known = [&JUDGED[..], &LOWER_BOUNDS, &UPPER_BOUNDS].iter().any(|known| known.contains(&keyword));
     is_known && (keyword != "additionalProperties" || value.is_boolean())
+}
+
+/// Where a form stands, with its tag where it has one, as `task=create-key`.
+fn tagged(form: &Form, at: &str) -> String {
+    let members = form.get("properties").and_then(Value::as_object);
+    let tag = members.and_then(|members| members.values().find_map(|member| member.get("const")?.as_str()));
+    tag.map_or_else(|| at.to_owned(), |tag| format!("{at}={tag}"))
 }
 
 /// Whether it is by this that a form is another one: by its tag, or by its only value.

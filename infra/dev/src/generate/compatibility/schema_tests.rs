@@ -138,7 +138,7 @@ fn what_a_reader_does_not_take_is_named_with_its_place() {
             json!({ "oneOf": [tagged("a", json!({})), tagged("b", json!({}))] }),
             json!({ "oneOf": [tagged("a", json!({})), tagged("c", json!({}))] }),
             AlternativeUnknown,
-            "",
+            "=c",
         ),
         (
             json!({ "oneOf": [{ "const": "a" }, { "const": "b" }] }),

@@ -33,8 +33,8 @@ use nsl_schemas::sealing::{
 use nsl_schemas::token::{AggregateId, Tenant, Venue};
 
 use super::super::vectors::{GAS, NETWORK_MAGIC, RECIPIENT, authority, policy, transfer, transfers};
-use super::held;
 use super::values::{Extent, key};
+use super::{held, secrets};
 
 /// Most keys of an extreme quorum, builds, scopes and signatures.
 const KEYS: usize = 16;
@@ -54,6 +54,7 @@ pub(super) fn all(extent: Extent) -> Vec<Event> {
     events.extend(price_feed(extent).map(Event::from));
     events.push(rejection(extent).into());
     events.push(SealingEvent::from(SealingKeyFounded { record: sealing_record(extent) }).into());
+    events.extend(secrets::secret(extent).map(Event::from));
     events.extend(wallet(extent).map(Event::from));
     events.push(WorkerEvent::from(worker(extent)).into());
     events
@@ -338,7 +339,7 @@ fn key_created(extent: Extent) -> KeyCreated {
     }
 }
 
-fn sealed_key(extent: Extent) -> SealedKey {
+pub(super) fn sealed_key(extent: Extent) -> SealedKey {
     SealedKey {
         sealing_key_id: extent.text("pool-1"),
         version: extent.u32(1),
@@ -347,7 +348,7 @@ fn sealed_key(extent: Extent) -> SealedKey {
     }
 }
 
-fn outcome(extent: Extent) -> OutcomeProof {
+pub(super) fn outcome(extent: Extent) -> OutcomeProof {
     let statement = OutcomeStatement {
         job_id: extent.uuid(),
         request_sha256: extent.sha256("request"),
@@ -357,7 +358,7 @@ fn outcome(extent: Extent) -> OutcomeProof {
     OutcomeProof { worker: extent.key(), statement, signature: extent.bytes(&[9; 64]) }
 }
 
-fn refusal(extent: Extent) -> Refusal {
+pub(super) fn refusal(extent: Extent) -> Refusal {
     Refusal {
         code: extent.text("worker_policy_denied"),
         message: extent.text("amount is above the bound"),

@@ -3,6 +3,7 @@
 
 mod held;
 mod lives;
+mod secrets;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
