@@ -92,8 +92,8 @@ async fn reply<T: Clone + Serialize>(
         Ok(page) => Reply::Ok(page),
         Err(error) => {
             if !matches!(error, Error::Question(_)) {
-                let name = definition.name;
-                tracing::error!(name, error = &error as &dyn std::error::Error, "list is not told");
+                let question = definition.name;
+                tracing::error!(question, error = &error as &dyn std::error::Error, "list is not told");
             }
             Reply::Error { code: error.code().code.to_owned(), message: error.to_string() }
         }

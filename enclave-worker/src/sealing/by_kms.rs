@@ -32,7 +32,7 @@ impl Sealing {
         let ciphertext = statement.ciphertext.as_ref().ok_or(Error::NoKms)?;
         let context = self.context(&statement.order.statement);
         let secret = kms.decrypt(ciphertext, context, self.asking(judging)).await?;
-        self.restore(name, &secret, "kms")
+        self.restore(&name, &secret, "kms")
     }
 
     fn kms(&self) -> Result<&Kms, Error> {

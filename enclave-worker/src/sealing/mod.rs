@@ -177,7 +177,7 @@ impl Sealing {
     }
 
     /// Takes the key of this name, if it is the one that `secret` makes.
-    fn restore(&self, name: SealingKeyName, secret: &[u8], from: &'static str) -> Result<(), Error> {
+    fn restore(&self, name: &SealingKeyName, secret: &[u8], from: &'static str) -> Result<(), Error> {
         let key = SealingKey::derive(secret, self.genesis.sha256()).map_err(Unavailable::Seal)?;
         if key.id() != name.key_id {
             return Err(Error::OtherKey);

@@ -116,6 +116,6 @@ impl Sealing {
         let threshold = usize::from(awaited.statement.order.statement.threshold);
         let shares: Vec<&shamir::Share> = awaited.shares.values().take(threshold).collect();
         let secret = shamir::combine(&shares);
-        self.restore(awaited.name(), secret.as_slice(), "custodians")
+        self.restore(&awaited.name(), secret.as_slice(), "custodians")
     }
 }

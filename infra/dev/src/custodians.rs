@@ -60,7 +60,7 @@ pub(crate) async fn provision(directory: SiteDirectory, nats: NatsEndpoint) -> R
         .authenticated_as(ceremony::credentials(&nats, ceremony::OPERATOR));
     let client = Client::connect(options).await?;
     let worker = first_worker(&client).await?;
-    let record = match client.sealing_records().await?.pop() {
+    let record = match records(&client).await?.pop() {
         Some(record) => record,
         None => found(&client, &directory, &manifest).await?,
     };
@@ -81,6 +81,18 @@ async fn first_worker(client: &Client) -> Result<String, Error> {
         tokio::time::sleep(PAUSE).await;
     }
     Err(Error::NoWorker)
+}
+
+/// The log's sealing keys, as soon as the read side tells them.
+async fn records(client: &Client) -> Result<Vec<SealingRecord>, Error> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match client.sealing_records().await {
+            Ok(records) => return Ok(records),
+            Err(error) if Instant::now() >= deadline => return Err(error.into()),
+            Err(_not_yet) => tokio::time::sleep(PAUSE).await,
+        }
+    }
 }
 
 async fn found(

@@ -88,7 +88,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::print_stdout, reason = "says that it is skipped")]
     fn openssl_opens_an_envelope_of_ours() {
         let key = PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap();
         let public = key.public_key().as_der().unwrap();

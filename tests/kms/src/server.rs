@@ -140,7 +140,7 @@ async fn write(
     mut body: String,
 ) -> std::io::Result<()> {
     if conduct == Conduct::Garbage {
-        body = "<html>".to_owned();
+        "<html>".clone_into(&mut body);
     }
     let length = match conduct {
         Conduct::CutBody => body.len() + 1,
@@ -159,7 +159,7 @@ async fn write(
                 stream.write_all(b"X-More: and more of it\r\n").await?;
             }
         }
-        _ => head.push_str(&format!("Content-Length: {length}\r\n\r\n")),
+        _ => head.extend(["Content-Length: ", &length.to_string(), "\r\n\r\n"]),
     }
     head.push_str(&body);
     if conduct != Conduct::Slow {

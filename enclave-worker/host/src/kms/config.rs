@@ -90,7 +90,7 @@ impl KmsConfig {
             return Ok(());
         }
         let port = self.address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-        if !port.is_some_and(|(_, port)| port.parse::<NonZeroU16>().is_ok()) {
+        if port.is_none_or(|(_, port)| port.parse::<NonZeroU16>().is_err()) {
             return Err(Error::Address { address: self.address.clone() });
         }
         if self.credentials == CredentialsSource::File && self.credentials_file.as_os_str().is_empty() {
