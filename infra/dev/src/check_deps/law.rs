@@ -21,8 +21,8 @@ pub(super) const INFRA: [&str; 5] =
     ["nsl-bus", "nsl-config", "nsl-event-store", "nsl-neo-rpc", "nsl-telemetry"];
 
 /// Tools and tests: they use everything, nothing uses them, in tests neither.
-pub(super) const LEAVES: [&str; 6] =
-    ["nsl-dev", "nsl-tests", "nsl-load", "nsl-simulation", "nsl-fuzz", "nsl-kms"];
+pub(super) const LEAVES: [&str; 7] =
+    ["nsl-dev", "nsl-tests", "nsl-load", "nsl-simulation", "nsl-fuzz", "nsl-kms", "nsl-hostile"];
 
 /// Real services, and a site's keys and jobs, for tests: any crate may use them as dev-dependencies, only the leaves
 /// otherwise.
@@ -72,7 +72,7 @@ pub(super) const ENCLAVE_CRATES: [&str; 7] = [
 pub(super) const FORBIDDEN_IN_ENCLAVE: [&str; 8] =
     ["async-nats", "axum", "cqrs-es", "hyper", "postgres-es", "reqwest", "sqlx", "ureq"];
 
-pub(super) const LAW: [Rule; 32] = [
+pub(super) const LAW: [Rule; 33] = [
     only("nsl-schemas", &[]),
     only("nsl-verify", &[]),
     only("nsl-policy", &["nsl-schemas", "nsl-neo"]),
@@ -108,6 +108,7 @@ pub(super) const LAW: [Rule; 32] = [
     Rule { package: LEAVES[3], uses: Uses::Anything },
     Rule { package: LEAVES[4], uses: Uses::Anything },
     Rule { package: LEAVES[5], uses: Uses::Anything },
+    Rule { package: LEAVES[6], uses: Uses::Anything },
 ];
 
 const fn only(package: &'static str, crates: &'static [&'static str]) -> Rule {
