@@ -68,64 +68,33 @@ impl Chains {
 
 #[cfg(test)]
 mod tests {
-    use nsl_schemas::authority::{
-        GenesisManifest, IssuerGrant, OperatorAct, Quorum, Scope, SealingProvider, Signed, TenantRoot,
-    };
-    use nsl_schemas::nkey::SigningKey;
-    use nsl_schemas::token::Tenant;
+    use nsl_schemas::authority::{OperatorAct, Scope, Signed};
+    use nsl_test_site::{ISSUER, OPERATOR, Site, acme, key, manifest, quorum};
 
     use super::*;
 
     const EXPIRY_MS: u64 = 20;
 
-    fn key(seed: u8) -> SigningKey {
-        SigningKey::from_seed(&[seed; 32])
-    }
-
-    fn manifest() -> GenesisManifest {
-        GenesisManifest {
-            log_origin: "test".into(),
-            quorum: Quorum { threshold: 1, keys: vec![key(1).public()] },
-            attestation_root_sha256: Sha256([0; 32]),
-            builds: vec![],
-            sealing_provider: SealingProvider::Development,
-            created_at_ms: 1,
-        }
+    fn site() -> Site {
+        Site::of(manifest(Sha256([0; 32]), vec![]))
     }
 
     fn operators() -> Operators {
-        Operators::of_genesis(&manifest())
+        site().operators()
     }
 
     fn chain(label: &str) -> GrantChain {
-        let (genesis_sha256, tenant) = (manifest().sha256(), Tenant::parse("acme").unwrap());
-        let root = TenantRoot {
-            genesis_sha256,
-            tenant: tenant.clone(),
-            key: key(2).public(),
-            issued_at_ms: 1,
-            epoch: 0,
-        };
         let any = || "*".to_owned();
-        let grant = IssuerGrant {
-            genesis_sha256,
-            tenant,
-            key: key(3).public(),
-            label: label.into(),
-            scopes: vec![Scope { aggregate: any(), id: any(), verb: "create".into() }],
-            not_before_ms: 0,
-            expires_at_ms: EXPIRY_MS,
-        };
-        GrantChain {
-            root: Signed::sign(root, &[&key(1)]),
-            grant: Signed::sign(grant, &[&key(2)]),
-            revocation: None,
-        }
+        site().chain_with(acme(), |grant| {
+            grant.label = label.into();
+            grant.scopes = vec![Scope { aggregate: any(), id: any(), verb: "create".into() }];
+            grant.expires_at_ms = EXPIRY_MS;
+        })
     }
 
     fn judge(chains: &Chains, chain: &GrantChain, verb: &str, now_ms: u64) -> Result<(), ChainError> {
         let subject = CommandSubject::parse(&format!("nsl.v1.cmd.acme.wallet.main.{verb}")).unwrap();
-        chains.authorise(chain, &operators(), key(3).public(), &subject, now_ms)
+        chains.authorise(chain, &operators(), key(ISSUER).public(), &subject, now_ms)
     }
 
     #[test]
@@ -160,11 +129,11 @@ mod tests {
         let (chains, chain) = (Chains::default(), chain("test"));
         assert_eq!(judge(&chains, &chain, "create", 1), Ok(()));
         let mut operators = operators();
-        let quorum = Quorum { threshold: 1, keys: vec![key(9).public()] };
-        let voided = operators.next(OperatorAct::ReplaceQuorum { quorum, voids_roots: true }, 1);
-        operators.follow(&[Signed::sign(voided, &[&key(1), &key(9)])]).unwrap();
+        let act = OperatorAct::ReplaceQuorum { quorum: quorum(1, &[9]), voids_roots: true };
+        let voided = operators.next(act, 1);
+        operators.follow(&[Signed::sign(voided, &[&key(OPERATOR), &key(9)])]).unwrap();
         let subject = CommandSubject::parse("nsl.v1.cmd.acme.wallet.main.create").unwrap();
-        assert!(chains.authorise(&chain, &operators, key(3).public(), &subject, 1).is_err());
+        assert!(chains.authorise(&chain, &operators, key(ISSUER).public(), &subject, 1).is_err());
     }
 
     #[test]

@@ -118,12 +118,8 @@ pub fn succeeds(
     }
     check_majority(previous, &members, finalisations.iter().map(|one| &one.signed))?;
     let heads = Heads::merge(finalisations.iter().map(|one| &one.heads))?;
-    let view = PoolView {
-        genesis_sha256: previous.genesis_sha256,
-        heads_sha256: heads.sha256(),
-        members,
-        number,
-    };
+    let view =
+        PoolView { genesis_sha256: previous.genesis_sha256, heads_sha256: heads.sha256(), members, number };
     Ok((view, heads))
 }
 

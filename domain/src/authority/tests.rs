@@ -3,7 +3,8 @@ use nsl_schemas::authority::{
 };
 use nsl_schemas::bytes::{Pcr, Sha256};
 use nsl_schemas::command::authority::{
-    AllowBuild, AuthorityCommand, EstablishPool, Grant, RegisterRoot, ReplaceQuorum, Revoke, RevokeBuild, RevokeWorker,
+    AllowBuild, AuthorityCommand, EstablishPool, Grant, RegisterRoot, ReplaceQuorum, Revoke, RevokeBuild,
+    RevokeWorker,
 };
 use nsl_schemas::errors::{self, ErrorCode};
 use nsl_schemas::event::authority::{

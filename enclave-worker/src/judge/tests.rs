@@ -1,75 +1,32 @@
 //! Every link of a job, broken one at a time.
 
-use nsl_schemas::authority::{
-    Build, GenesisManifest, GrantChain, GrantRevocation, IssuerGrant, Operators, Quorum, Scope,
-    SealingProvider, Signed, TenantRoot,
-};
-use nsl_schemas::bytes::{Base64, Pcr};
+use nsl_schemas::authority::{GrantChain, GrantRevocation, IssuerGrant, Operators, Signed};
+use nsl_schemas::bytes::Base64;
 use nsl_schemas::canonical;
 use nsl_schemas::command::wallet::Create;
 use nsl_schemas::envelope::SignedCommand;
-use nsl_schemas::nkey::SigningKey;
-use nsl_schemas::number::{Amount, Datoshi};
-use nsl_schemas::policy::{AssetRule, Rules};
 use nsl_schemas::subject::CommandSubject;
-use nsl_verify::attestation::TrustRoot;
+use nsl_test_site::{ISSUER, ROOT, Site, acme, key, manifest, policy};
 
 use super::*;
 
 const NOW_MS: u64 = 1_000_000;
 const CREATE: &str = "nsl.v1.cmd.acme.wallet.main.create";
 
-fn key(seed: u8) -> SigningKey {
-    SigningKey::from_seed(&[seed; 32])
+fn site() -> Site {
+    Site::of(manifest(Sha256([0; 32]), vec![]))
 }
 
 fn genesis() -> Operators {
-    let manifest = GenesisManifest {
-        log_origin: "test".into(),
-        quorum: Quorum { threshold: 1, keys: vec![key(1).public()] },
-        attestation_root_sha256: Sha256(TrustRoot::aws_nitro().sha256()),
-        builds: vec![Build { name: "b".into(), pcr0: Pcr([1; 48]), pcr1: Pcr([2; 48]), pcr2: Pcr([3; 48]) }],
-        sealing_provider: SealingProvider::Development,
-        created_at_ms: 1,
-    };
-    Operators::of_genesis(&manifest)
+    site().operators()
 }
 
-/// A chain from the genesis quorum (key 1) over the tenant's root (key 2) to the issuer (key 3).
+/// A chain to the issuer whose grant has just begun to end.
 fn chain(change: impl FnOnce(&mut IssuerGrant)) -> GrantChain {
-    let (genesis_sha256, tenant) = (genesis().genesis_sha256(), Tenant::parse("acme").unwrap());
-    let root = TenantRoot {
-        genesis_sha256,
-        tenant: tenant.clone(),
-        key: key(2).public(),
-        issued_at_ms: 1,
-        epoch: 0,
-    };
-    let any = || "*".to_owned();
-    let mut grant = IssuerGrant {
-        genesis_sha256,
-        tenant,
-        key: key(3).public(),
-        label: "test".into(),
-        scopes: vec![Scope { aggregate: any(), id: any(), verb: any() }],
-        not_before_ms: 0,
-        expires_at_ms: NOW_MS + 1,
-    };
-    change(&mut grant);
-    let (root, grant) = (Signed::sign(root, &[&key(1)]), Signed::sign(grant, &[&key(2)]));
-    GrantChain { root, grant, revocation: None }
-}
-
-fn policy() -> Policy {
-    let gas = "0xd2a4cff31913016155e38e474a2c06d08be276cf".to_owned();
-    Policy {
-        owners: Quorum { threshold: 1, keys: vec![key(9).public()] },
-        network_magic: 1,
-        assets: vec![AssetRule { asset: gas, amount_max: Amount(1) }],
-        recipients: None,
-        fee_max_datoshi: Datoshi(1),
-        rules: Rules::default(),
-    }
+    site().chain_with(acme(), |grant| {
+        grant.expires_at_ms = NOW_MS + 1;
+        change(grant);
+    })
 }
 
 fn command(subject: &str, payload: &str) -> SignedCommand {
@@ -78,7 +35,14 @@ fn command(subject: &str, payload: &str) -> SignedCommand {
 
 fn command_issued_at(subject: &str, payload: &str, issued_at_ms: u64) -> SignedCommand {
     let subject = CommandSubject::parse(subject).unwrap();
-    SignedCommand::sign(&key(3), &subject, Uuid::from_u128(7), issued_at_ms, issued_at_ms, payload.into())
+    SignedCommand::sign(
+        &key(ISSUER),
+        &subject,
+        Uuid::from_u128(7),
+        issued_at_ms,
+        issued_at_ms,
+        payload.into(),
+    )
 }
 
 fn job_of(command: SignedCommand) -> EnclaveJob {
@@ -211,13 +175,13 @@ fn each_broken_link_is_refused_with_its_code() {
 #[test]
 fn a_job_whose_grant_was_taken_back_is_refused() {
     let statement = GrantRevocation {
-        genesis_sha256: genesis().genesis_sha256(),
-        key: key(3).public(),
+        genesis_sha256: site().sha256(),
+        key: key(ISSUER).public(),
         revoked_at_ms: 0,
-        tenant: Tenant::parse("acme").unwrap(),
+        tenant: acme(),
     };
     let mut job = good();
-    job.authority.revocation = Some(Signed::sign(statement, &[&key(2)]));
+    job.authority.revocation = Some(Signed::sign(statement, &[&key(ROOT)]));
     let refusal = judge(&job, &Chains::default(), &genesis(), NOW_MS).unwrap_err();
     assert_eq!(refusal.code, errors::WORKER_AUTHORITY_DENIED);
 }

@@ -2,11 +2,8 @@
 
 use nsl_enclave_protocol::{Request, Response};
 use nsl_enclave_worker::Worker;
-use nsl_schemas::authority::Quorum;
 use nsl_schemas::authority::Signed;
 use nsl_schemas::bytes::Sha256;
-use nsl_schemas::canonical;
-use nsl_schemas::command::wallet::SetPolicy;
 use nsl_schemas::job::{EnclaveJob, EnclaveTask};
 use nsl_schemas::number::Amount;
 use nsl_schemas::outcome::{JobResult, SealedKey};
@@ -14,9 +11,10 @@ use nsl_schemas::policy::{
     ApprovalRule, CountingRules, Policy, SignatureWindow, TimeLocks, TransferApproval, TransferLock,
 };
 use nsl_schemas::token::{AggregateId, Tenant};
+use nsl_test_site::{Order, acme, change, key, policy, quorum, transfer};
 use uuid::Uuid;
 
-use crate::site::{NOW_MS, Site, ask, born_under, change, key, perform, policy, refusal, tenant, transfer};
+use crate::site::{NOW_MS, Site, ask, born_under, perform, refusal};
 
 const POLICY_DENIED: &str = "worker_policy_denied";
 
@@ -25,9 +23,8 @@ type Alter = fn(&mut TransferApproval);
 
 /// Two of the keys 11, 12 and 13 approve.
 fn approved() -> Policy {
-    let keys = [11, 12, 13].map(|number| key(number).public()).to_vec();
     let mut policy = policy();
-    let approvers = Quorum { threshold: 2, keys };
+    let approvers = quorum(2, &[11, 12, 13]);
     policy.rules.approvals = Some(ApprovalRule { approvers, free: vec![], within_seconds: 3_600 });
     policy
 }
@@ -51,17 +48,17 @@ fn transfer_issued_at(
 ) -> EnclaveJob {
     let (sealed_key, policy) = (sealed_key.clone(), policy.clone());
     let task = EnclaveTask::SignTransfer { approvals, reservation: None, sealed_key, policy };
-    site.job_issued_at(issued_at_ms, "main", "request-transfer", canonical::to_string(&transfer()), task)
+    site.job(Order::transfer(&transfer(), issued_at_ms), task)
 }
 
 fn statement(job: &EnclaveJob, site: &Site, policy: &Policy) -> TransferApproval {
     TransferApproval {
         expires_at_ms: NOW_MS + 60_000,
-        genesis_sha256: site.genesis_sha256(),
+        genesis_sha256: site.sha256(),
         policy_sha256: policy.sha256(),
         request_id: job.command.envelope.command_id,
         request_sha256: job.command.envelope.request_sha256(),
-        tenant: tenant(),
+        tenant: acme(),
         transfer: transfer(),
         wallet: AggregateId::parse("main").unwrap(),
     }
@@ -160,15 +157,9 @@ async fn a_locked_policy_is_replaced_once_its_delay_has_passed_by_the_nsm() {
     let worker = site.worker().await;
     let (sealed_key, _) = born_under(&site, &worker, "main", policy.clone()).await;
     let job = |issued_at_ms| {
-        let change = change(&policy, crate::site::policy(), 9);
+        let change = change(&policy, nsl_test_site::policy(), 9);
         let task = EnclaveTask::ReplacePolicy { sealed_key: sealed_key.clone(), policy: policy.clone() };
-        site.job_issued_at(
-            issued_at_ms,
-            "main",
-            "set-policy",
-            canonical::to_string(&SetPolicy { change }),
-            task,
-        )
+        site.job(Order::set_policy(change, issued_at_ms), task)
     };
     assert!(is_too_early(&worker, job(NOW_MS)).await);
     assert!(!is_too_early(&worker, job(NOW_MS - 86_400_000)).await);

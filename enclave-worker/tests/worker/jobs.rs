@@ -7,9 +7,10 @@ use nsl_schemas::command::wallet::RequestTransfer;
 use nsl_schemas::number::{Amount, Datoshi};
 use nsl_schemas::outcome::{JobResult, SealedKey, post_state_sha256};
 use nsl_schemas::policy::Policy;
+use nsl_test_site::{change, key, policy, transfer};
 use nsl_verify::attestation::{self, VerifyTime};
 
-use crate::site::{Site, ask, born, change, perform, policy, refusal, transfer};
+use crate::site::{Site, ask, born, perform, refusal};
 
 const STATE_INVALID: &str = "worker_state_invalid";
 const POLICY_DENIED: &str = "worker_policy_denied";
@@ -173,8 +174,7 @@ async fn a_policy_change_needs_its_owners_its_predecessor_and_sense() {
     unsound.owners.threshold = 2;
     let mut for_another_wallet = change(&policy(), next(), 9);
     for_another_wallet.statement.wallet = nsl_schemas::token::AggregateId::parse("other").unwrap();
-    let for_another_wallet =
-        nsl_schemas::authority::Signed::sign(for_another_wallet.statement, &[&crate::site::key(9)]);
+    let for_another_wallet = nsl_schemas::authority::Signed::sign(for_another_wallet.statement, &[&key(9)]);
     let mut altered = change(&policy(), next(), 9);
     altered.statement.policy.fee_max_datoshi = Datoshi(u64::MAX);
     let changes = [

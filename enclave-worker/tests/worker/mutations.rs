@@ -5,22 +5,23 @@ use nsl_enclave_worker::Worker;
 use nsl_neo::{PublicKey, Signature};
 use nsl_policy::transaction;
 use nsl_schemas::outcome::JobResult;
+use nsl_test_site::{COMMAND_ID, NETWORK_MAGIC, policy, transfer};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;
 
-use crate::site::{MAGIC, Site, born, policy, transfer};
+use crate::site::{Site, born};
 
 /// The answer of a worker that must not have signed anything but the transfer that its client ordered.
 fn assert_signs_nothing_else(runtime: &Runtime, worker: &Worker, public_key: &PublicKey, request: &[u8]) {
     let answer = runtime.block_on(worker.answer(request));
     let Response::Outcome { outcome } = Response::from_bytes(&answer).unwrap() else { return };
     let JobResult::TransferSigned { tx_hash, signature } = outcome.result else { return };
-    let command_id = uuid::Uuid::from_u128(7);
+    let command_id = COMMAND_ID;
     let unsigned = transaction::transfer(command_id, public_key, &transfer()).unwrap();
     assert_eq!(tx_hash, unsigned.hash().to_string());
     let signature = Signature::from_bytes(signature.0.as_slice().try_into().unwrap());
-    assert_eq!(public_key.verify(&unsigned.sign_data(MAGIC), &signature), Ok(()));
+    assert_eq!(public_key.verify(&unsigned.sign_data(NETWORK_MAGIC), &signature), Ok(()));
 }
 
 #[test]

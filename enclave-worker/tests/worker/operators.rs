@@ -2,29 +2,18 @@
 
 use nsl_enclave_protocol::{Request, Response};
 use nsl_enclave_worker::Worker;
-use nsl_schemas::authority::{Build, OperatorAct, OperatorStatement, Operators, Quorum, Signed, TenantRoot};
+use nsl_schemas::authority::{Build, OperatorAct, OperatorStatement, Signed, TenantRoot};
 use nsl_schemas::bytes::Pcr;
 use nsl_schemas::job::EnclaveJob;
+use nsl_test_site::{key, policy, quorum};
 
-use crate::site::{MEASUREMENTS, Site, ask, key, perform, policy, refusal};
+use crate::site::{MEASUREMENTS, Site, ask, perform, refusal};
 
 const NEXT_BUILD: [[u8; 48]; 3] = [[0xb0; 48], [0xb1; 48], [0xb2; 48]];
 
 fn build(measurements: [[u8; 48]; 3]) -> Build {
     let [pcr0, pcr1, pcr2] = measurements.map(Pcr);
     Build { name: "next".into(), pcr0, pcr1, pcr2 }
-}
-
-/// The operators' acts, one after the other, each signed by these keys.
-fn acts(site: &Site, acts: Vec<(OperatorAct, &[u8])>) -> Vec<Signed<OperatorStatement>> {
-    let mut operators = Operators::of_genesis(&site.genesis.statement);
-    let sign = |(act, signers): (OperatorAct, &[u8])| {
-        let keys: Vec<_> = signers.iter().map(|number| key(*number)).collect();
-        let act = Signed::sign(operators.next(act, 1), &keys.iter().collect::<Vec<_>>());
-        operators.follow(std::slice::from_ref(&act)).unwrap();
-        act
-    };
-    acts.into_iter().map(sign).collect()
 }
 
 async fn show(worker: &Worker, acts: &[Signed<OperatorStatement>]) -> Result<u32, String> {
@@ -51,13 +40,10 @@ async fn a_build_works_while_the_operators_allow_it() {
     let worker = site.worker_of_build(NEXT_BUILD).await;
     let job = || site.create("main", policy());
     assert!(not_now(&worker, job()).await.contains("do not allow this worker's build"));
-    let shown = acts(
-        &site,
-        vec![
-            (OperatorAct::AllowBuild { build: build(NEXT_BUILD) }, &[1]),
-            (OperatorAct::RevokeBuild { build: build(NEXT_BUILD) }, &[1]),
-        ],
-    );
+    let shown = site.acts(vec![
+        (OperatorAct::AllowBuild { build: build(NEXT_BUILD) }, &[1]),
+        (OperatorAct::RevokeBuild { build: build(NEXT_BUILD) }, &[1]),
+    ]);
     assert_eq!(show(&worker, &shown[..1]).await, Ok(1));
     assert!(perform(&worker, job()).await.is_signed_by_worker());
     assert_eq!(show(&worker, &shown).await, Ok(2), "what was shown before is passed over");
@@ -73,7 +59,7 @@ async fn a_host_can_make_up_no_act_leave_none_out_and_take_none_back() {
     let worker = site.worker().await;
     let revoke = OperatorAct::RevokeBuild { build: build(MEASUREMENTS) };
     let allow = OperatorAct::AllowBuild { build: build(NEXT_BUILD) };
-    let good = acts(&site, vec![(allow, &[1]), (revoke, &[1])]);
+    let good = site.acts(vec![(allow, &[1]), (revoke, &[1])]);
     let mut forged = good[..1].to_vec();
     forged[0].statement.issued_at_ms = 2;
     assert_eq!(show(&worker, &forged).await, Err("statement_invalid".into()));
@@ -88,10 +74,10 @@ async fn a_host_can_make_up_no_act_leave_none_out_and_take_none_back() {
 async fn roots_count_by_their_quorum_as_far_as_it_was_shown() {
     let site = Site::new();
     let worker = site.worker().await;
-    let quorum = Quorum { threshold: 1, keys: vec![key(7).public()] };
+    let quorum = quorum(1, &[7]);
     let replaced = |voids_roots| {
         let act = OperatorAct::ReplaceQuorum { quorum: quorum.clone(), voids_roots };
-        acts(&site, vec![(act, &[1, 7])])
+        site.acts(vec![(act, &[1, 7])])
     };
     let under = |epoch: u32, signer: u8| {
         let mut job = site.create("main", policy());

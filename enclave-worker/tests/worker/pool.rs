@@ -11,7 +11,9 @@ use nsl_schemas::pool_view::{Certificate, Finalisation, Heads, PoolView, succeed
 use nsl_schemas::reservation::SealedReservation;
 
 use crate::reservations::{Wallet, counting, of_amount};
-use crate::site::{Site, ask, key};
+use nsl_test_site::key;
+
+use crate::site::{Site, ask};
 
 /// A build that the operators did not allow.
 const OTHER_BUILD: [[u8; 48]; 3] = [[0xb0; 48], [0xb1; 48], [0xb2; 48]];
@@ -116,8 +118,7 @@ async fn established(site: &Site) -> ([Registered; 3], PoolView) {
     }
     let members = sorted(&workers.iter().collect::<Vec<_>>());
     let heads = Heads::default();
-    let view =
-        PoolView { genesis_sha256: site.genesis_sha256(), heads_sha256: heads.sha256(), members, number: 1 };
+    let view = PoolView { genesis_sha256: site.sha256(), heads_sha256: heads.sha256(), members, number: 1 };
     for worker in &workers {
         worker.follow(site, &view).await;
         let (heads, leavers, view) = (Some(heads.clone()), Vec::new(), view.clone());

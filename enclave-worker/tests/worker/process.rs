@@ -11,14 +11,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nsl_enclave_protocol::{Channel, ChannelOptions, Endpoint, Request, Response};
 use nsl_enclave_worker::nsm::software::{DevelopmentRoot, system_time_ms};
-use nsl_schemas::authority::{Build, Signed};
+use nsl_schemas::authority::Build;
 use nsl_schemas::bytes::{Base64, Sha256};
 use nsl_schemas::canonical;
+use nsl_test_site::{Site, manifest};
 use nsl_verify::attestation::{self, Expectation, TrustRoot, VerifyTime};
 use tempfile::TempDir;
 use tokio::time::Instant;
-
-use crate::site::{Site, key};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_nsl-enclave-worker");
 /// Far enough not to be met by a healthy run on a busy machine.
@@ -36,15 +35,11 @@ fn measured() -> Build {
 fn folder() -> (TempDir, TrustRoot, Sha256) {
     let folder = tempfile::tempdir().unwrap();
     let root = DevelopmentRoot::generate(system_time_ms()).unwrap();
-    let mut manifest = Site::new().genesis.statement;
-    manifest.builds = vec![measured()];
-    manifest.attestation_root_sha256 = Sha256(root.sha256());
-    let genesis_sha256 = manifest.sha256();
-    let genesis = Signed::sign(manifest, &[&key(1)]);
-    fs::write(folder.path().join("genesis.json"), canonical::to_string(&genesis)).unwrap();
+    let site = Site::of(manifest(Sha256(root.sha256()), vec![measured()]));
+    fs::write(folder.path().join("genesis.json"), canonical::to_string(&site.genesis)).unwrap();
     fs::write(folder.path().join("root.pem"), &*root.to_pem()).unwrap();
     fs::write(folder.path().join("sealing-key"), [42; 32]).unwrap();
-    (folder, TrustRoot::from_sha256(root.sha256()).unwrap(), genesis_sha256)
+    (folder, TrustRoot::from_sha256(root.sha256()).unwrap(), site.sha256())
 }
 
 fn worker(folder: &Path) -> Command {

@@ -6,7 +6,6 @@ use nsl_enclave_worker::Worker;
 use nsl_neo::native;
 use nsl_policy::transaction;
 use nsl_schemas::bytes::Sha256;
-use nsl_schemas::canonical;
 use nsl_schemas::command::wallet::RequestTransfer;
 use nsl_schemas::ids;
 use nsl_schemas::job::{EnclaveJob, EnclaveTask};
@@ -15,7 +14,9 @@ use nsl_schemas::outcome::{JobResult, SealedKey, post_state_sha256};
 use nsl_schemas::policy::{AmountWindow, CountingRules, Policy, SignatureWindow};
 use nsl_schemas::reservation::{Head, RESERVATION_USE_MS_MAX, SealedReservation};
 
-use crate::site::{NOW_MS, Site, ask, born_under, change, perform, policy, refusal, transfer};
+use nsl_test_site::{Order, change, policy, transfer};
+
+use crate::site::{NOW_MS, Site, ask, born_under, perform, refusal};
 
 /// At most 150 datoshi of GAS in an hour.
 pub(crate) fn counting() -> Policy {
@@ -49,8 +50,7 @@ impl<'a> Wallet<'a> {
     }
 
     fn job(&self, transfer: &RequestTransfer, task: EnclaveTask) -> EnclaveJob {
-        let payload = canonical::to_string(transfer);
-        self.site.job_issued_at(NOW_MS, "main", "request-transfer", payload, task)
+        self.site.job(Order::transfer(transfer, NOW_MS), task)
     }
 
     fn reserve_job(&self, transfer: &RequestTransfer, last: Option<&SealedReservation>) -> EnclaveJob {
@@ -101,7 +101,7 @@ async fn a_reservation_names_all_that_it_is_for() {
     let reservation = &sealed.reservation;
     assert!(reservation.follows(&Head::before_first()));
     assert_eq!((reservation.tenant.as_str(), reservation.wallet.as_str()), ("acme", "main"));
-    assert_eq!(reservation.genesis_sha256, site.genesis_sha256());
+    assert_eq!(reservation.genesis_sha256, site.sha256());
     assert_eq!(reservation.policy_sha256, wallet.policy.sha256());
     assert_eq!(reservation.request_id, envelope.command_id);
     assert_eq!(reservation.request_sha256, envelope.request_sha256());

@@ -13,11 +13,12 @@ use nsl_schemas::sealing::{
     Custodian, SHARE_TO_CUSTODIAN, SHARE_TO_WORKER, SealingAnswer, SealingOrder, SealingRecord,
     SealingRequest, SealingStatus, share_commitment,
 };
+use nsl_test_site::{COMMAND_ID, key, policy, transfer};
 use nsl_verify::attestation::{self, VerifyTime};
 use nsl_verify::hpke;
 use zeroize::Zeroizing;
 
-use crate::site::{MEASUREMENTS, Site, ask, born, key, perform, policy, refusal, transfer};
+use crate::site::{MEASUREMENTS, Site, ask, born, perform, refusal};
 
 const KEY_MISSING: &str = "sealing_key_missing";
 const RECORD_INVALID: &str = "sealing_record_invalid";
@@ -41,7 +42,7 @@ fn order(site: &Site, epoch: u32) -> SealingOrder {
     SealingOrder {
         custodians: (1..=3).map(named).collect(),
         epoch,
-        genesis_sha256: site.genesis_sha256(),
+        genesis_sha256: site.sha256(),
         issued_at_ms: 1,
         quorum_epoch: 0,
         threshold: 2,
@@ -152,9 +153,8 @@ async fn any_quorum_of_custodians_brings_the_key_back_and_what_it_sealed_signs_a
             panic!("not signed")
         };
         let public_key = &certificate.statement.public_key;
-        let command_id = uuid::Uuid::from_u128(7);
         let unsigned =
-            nsl_policy::transaction::transfer(command_id, &public_key.parse().unwrap(), &transfer()).unwrap();
+            nsl_policy::transaction::transfer(COMMAND_ID, &public_key.parse().unwrap(), &transfer()).unwrap();
         assert_eq!(tx_hash, unsigned.hash().to_string());
     }
 }
@@ -312,12 +312,8 @@ async fn a_key_is_sealed_anew_by_the_sealing_key_that_the_command_names_and_sign
     // A worker that never had the first key signs with the one sealed anew, for the same address, under the same policy.
     let later = provisioned(&site, &second, [1, 3]).await;
     let public_key = &certificate.statement.public_key;
-    let unsigned = nsl_policy::transaction::transfer(
-        uuid::Uuid::from_u128(7),
-        &public_key.parse().unwrap(),
-        &transfer(),
-    )
-    .unwrap();
+    let unsigned =
+        nsl_policy::transaction::transfer(COMMAND_ID, &public_key.parse().unwrap(), &transfer()).unwrap();
     let signed = perform(&later, site.transfer("main", &transfer(), resealed.clone(), policy())).await;
     let JobResult::TransferSigned { tx_hash, .. } = &signed.result else { panic!("{signed:?}") };
     assert_eq!(*tx_hash, unsigned.hash().to_string());
@@ -351,7 +347,7 @@ async fn keys_are_given_to_no_one_but_an_attested_worker_that_answers_now() {
         nonce: Some(nonce.0),
     };
     let mut other_build = site.nsm([[0xee; 48]; 3]);
-    other_build.extend_pcr(16, &site.genesis_sha256().0).unwrap();
+    other_build.extend_pcr(16, &site.sha256().0).unwrap();
     let mut other_manifest = site.nsm(MEASUREMENTS);
     other_manifest.extend_pcr(16, &[9; 32]).unwrap();
     for nsm in [&mut other_build, &mut other_manifest] {
@@ -381,7 +377,7 @@ async fn keys_are_taken_from_no_one_but_an_attested_worker_that_sealed_them_to_t
     // A key of the host's, sealed to the taker's proven key, with every document that the host can get.
     let recipient = proven_key(&site, &taker).await;
     let plaintext = [&1_u32.to_be_bytes()[..], &[7; 32]].concat();
-    let aad = site.genesis_sha256().0;
+    let aad = site.sha256().0;
     let purpose = b"nsl-sealing-keys-to-worker-v1";
     let own = hpke::seal(&recipient, purpose, &aad, &plaintext, Zeroizing::new([3; 32])).unwrap();
     let own = Base64(own);
@@ -403,7 +399,7 @@ async fn keys_are_taken_from_no_one_but_an_attested_worker_that_sealed_them_to_t
 
 #[tokio::test]
 async fn a_worker_of_a_custodian_quorum_starts_without_keys() {
-    let genesis = Genesis::obey(site().genesis).unwrap();
+    let genesis = Genesis::obey(site().genesis.clone()).unwrap();
     let sources = nsl_enclave_worker::sealing_provider::Sources::default();
     let provided = nsl_enclave_worker::sealing_provider::obtain(&genesis, &sources).unwrap();
     assert!(provided.keyring.names().is_empty());

@@ -22,7 +22,9 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::site::{NOW_MS, Site, ask, key, perform, refusal, tenant};
+use nsl_test_site::{acme, key};
+
+use crate::site::{NOW_MS, Site, ask, perform, refusal};
 
 const SECRET: &[u8] = b"correct horse battery staple";
 const STATE_INVALID: &str = "worker_state_invalid";
@@ -65,7 +67,7 @@ fn encrypted(
     policy: &SecretPolicy,
 ) -> EncryptedSecret {
     let binding = SecretBinding {
-        genesis_sha256: site.genesis_sha256(),
+        genesis_sha256: site.sha256(),
         policy_sha256: policy.sha256(),
         secret: of.1,
         tenant: of.0,
@@ -88,7 +90,7 @@ fn store_job(site: &Site, subject: &CommandSubject, store: &Store) -> EnclaveJob
 
 async fn stored(site: &Site, worker: &Worker) -> PresentSecret {
     let pool_key = pool_key(worker).await;
-    let content = encrypted(site, &pool_key, (&tenant(), &id("api-key")), 1, &policy());
+    let content = encrypted(site, &pool_key, (&acme(), &id("api-key")), 1, &policy());
     let store = Store { content, policy: policy(), version: 1 };
     let outcome = perform(worker, store_job(site, &subject("acme", "api-key", "store"), &store)).await;
     let JobResult::SecretSealed { sealed_secret } = &outcome.result else { panic!("{outcome:?}") };
@@ -99,12 +101,12 @@ async fn stored(site: &Site, worker: &Worker) -> PresentSecret {
 fn reading(site: &Site) -> SecretReading {
     SecretReading {
         expires_at_ms: NOW_MS + 60_000,
-        genesis_sha256: site.genesis_sha256(),
+        genesis_sha256: site.sha256(),
         policy_sha256: policy().sha256(),
         recipient: HpkeKey(reader_key().public()),
         request_id: READ,
         secret: id("api-key"),
-        tenant: tenant(),
+        tenant: acme(),
         version: 1,
     }
 }
@@ -122,11 +124,11 @@ fn reveal_job(site: &Site, reading: Signed<SecretReading>, present: PresentSecre
 
 fn change(site: &Site, policy: SecretPolicy) -> ReadersChange {
     ReadersChange {
-        genesis_sha256: site.genesis_sha256(),
+        genesis_sha256: site.sha256(),
         policy,
         previous_sha256: self::policy().sha256(),
         secret: id("api-key"),
-        tenant: tenant(),
+        tenant: acme(),
         version: 2,
     }
 }
@@ -149,7 +151,7 @@ async fn the_pools_key_is_attested_and_every_workers_the_same() {
         let document =
             attestation::verify(&pool_key.document.0, &demanded, &site.trust, VerifyTime::At(NOW_MS));
         assert_eq!(document.unwrap().user_data, Some(pool_key.statement.user_data().0.to_vec()));
-        assert_eq!(pool_key.statement.genesis_sha256, site.genesis_sha256());
+        assert_eq!(pool_key.statement.genesis_sha256, site.sha256());
         keys.push(pool_key.statement);
     }
     assert_eq!(keys[0], keys[1]);
@@ -190,7 +192,7 @@ async fn a_ciphertext_is_good_for_one_log_name_version_and_policy() {
     let site = Site::new();
     let worker = site.worker().await;
     let pool_key = pool_key(&worker).await;
-    let content = encrypted(&site, &pool_key, (&tenant(), &id("api-key")), 1, &policy());
+    let content = encrypted(&site, &pool_key, (&acme(), &id("api-key")), 1, &policy());
     let right = Store { content, policy: policy(), version: 1 };
     // The reader that a host would like to have.
     let readable = SecretPolicy { readers: quorum(1, &[66]), ..policy() };

@@ -33,7 +33,7 @@ async fn a_worker_proves_its_build_its_manifest_and_its_key() {
     let Response::Description { description } = ask(&worker, &Request::Describe).await else {
         panic!("no description");
     };
-    assert_eq!(description.genesis_sha256, site.genesis_sha256());
+    assert_eq!(description.genesis_sha256, site.sha256());
     assert_eq!(description.module_id, document.module_id);
 }
 
@@ -64,7 +64,7 @@ async fn requests_that_cannot_be_met_are_answered_with_a_code() {
 async fn a_register_that_is_locked_to_the_same_manifest_is_accepted() {
     let site = Site::new();
     let mut nsm = site.nsm(MEASUREMENTS);
-    nsm.extend_pcr(16, &site.genesis_sha256().0).unwrap();
+    nsm.extend_pcr(16, &site.sha256().0).unwrap();
     nsm.lock_pcr(16).unwrap();
     let genesis = Genesis::obey(site.genesis.clone()).unwrap();
     assert!(Worker::start(genesis, Box::new(nsm), site.sealing_key()).await.is_ok());
@@ -89,7 +89,7 @@ async fn no_worker_starts_under_another_commitment_or_root() {
 fn only_a_manifest_signed_by_its_quorum_is_obeyed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("genesis.json");
-    let mut genesis = Site::new().genesis;
+    let mut genesis = Site::new().genesis.clone();
     std::fs::write(&path, canonical::to_string(&genesis)).unwrap();
     assert_eq!(Genesis::read(&path).unwrap().sha256(), genesis.statement.sha256());
     genesis.statement.log_origin = "other".into();
@@ -101,7 +101,7 @@ fn only_a_manifest_signed_by_its_quorum_is_obeyed() {
 fn the_development_sealing_key_is_a_file_of_32_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sealing-key");
-    let genesis = Genesis::obey(Site::new().genesis).unwrap();
+    let genesis = Genesis::obey(Site::new().genesis.clone()).unwrap();
     let sources = Sources { development_key_file: Some(path.clone()), ..Sources::default() };
     assert!(matches!(obtain(&genesis, &Sources::default()), Err(sealing_provider::Error::NoFile)));
     assert!(matches!(obtain(&genesis, &sources), Err(sealing_provider::Error::Read { .. })));

@@ -13,6 +13,7 @@ mod doctor;
 mod down;
 mod fuzz;
 mod generate;
+mod hostile;
 mod image;
 mod interrupt;
 mod keys;
@@ -76,6 +77,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Try the command pipeline under every fault in simulated histories, each the same again by its seed
     Sim(sim::Arguments),
+    /// Play the hostile parent of real workers, and print what it got
+    Hostile(hostile::Arguments),
     /// Search for inputs that a decoder of untrusted bytes does not survive
     Fuzz(fuzz::Arguments),
     /// Build the enclave's image and print what a hypervisor measures of it
@@ -120,6 +123,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Test(arguments) => test::run(&layout()?, arguments)?,
         Command::Bench(arguments) => bench::run(&layout()?, arguments)?,
         Command::Sim(arguments) => sim::run(&layout()?, arguments)?,
+        Command::Hostile(arguments) => hostile::run(&layout()?, arguments)?,
         Command::Fuzz(arguments) => fuzz::run(&layout()?, arguments)?,
         Command::Image(arguments) => image::run(&layout()?, arguments)?,
         Command::Nitro(arguments) => nitro::run(&layout()?, arguments)?,

@@ -2,10 +2,8 @@
 //! memory, and with the same bytes again where a form is canonical. The normal test run drives each with mutated samples,
 //! libFuzzer (`cargo dev fuzz`) with what its coverage makes of them.
 
-mod mutation;
 mod samples;
 mod targets;
 
-pub use mutation::mutate;
 pub use samples::samples;
 pub use targets::{TARGETS, Target, find};

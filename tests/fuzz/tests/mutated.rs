@@ -5,7 +5,8 @@
 use std::panic::catch_unwind;
 
 use fastrand::Rng;
-use nsl_fuzz::{TARGETS, find, mutate, samples};
+use nsl_fuzz::{TARGETS, find, samples};
+use nsl_test_site::mutate;
 
 /// Inputs for each target: a second or two of an unoptimised build.
 const INPUTS: u64 = 20_000;

@@ -134,25 +134,15 @@ pub fn issuer_grant(
 
 #[cfg(test)]
 mod tests {
-    use nsl_schemas::authority::{GrantChain, SealingProvider};
+    use nsl_schemas::authority::GrantChain;
     use nsl_schemas::bytes::Sha256;
     use nsl_schemas::subject::CommandSubject;
+    use nsl_test_site::{key, manifest, quorum};
 
     use super::*;
 
-    fn key(seed: u8) -> SigningKey {
-        SigningKey::from_seed(&[seed; 32])
-    }
-
     fn genesis() -> GenesisManifest {
-        GenesisManifest {
-            log_origin: "test".into(),
-            quorum: Quorum { threshold: 2, keys: vec![key(1).public(), key(2).public(), key(3).public()] },
-            attestation_root_sha256: Sha256([0; 32]),
-            builds: vec![],
-            sealing_provider: SealingProvider::Development,
-            created_at_ms: 1,
-        }
+        GenesisManifest { quorum: quorum(2, &[1, 2, 3]), ..manifest(Sha256([0; 32]), vec![]) }
     }
 
     fn terms(scopes: &[&str]) -> GrantTerms {

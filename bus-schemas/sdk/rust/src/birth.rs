@@ -85,9 +85,9 @@ fn first_difference(statement: &BirthStatement, expectation: &Expectation<'_>) -
 
 #[cfg(test)]
 mod tests {
-    use nsl_schemas::authority::{Operators, SealingProvider};
+    use nsl_schemas::authority::Operators;
     use nsl_schemas::bytes::Base64;
-    use nsl_schemas::nkey::SigningKey;
+    use nsl_test_site::{acme, key, manifest, quorum};
 
     use super::*;
 
@@ -101,16 +101,9 @@ mod tests {
 
     /// A manifest under AWS's root, so that the trust root is admitted with and without the feature `development`.
     fn world() -> World {
-        let owners = Quorum { threshold: 1, keys: vec![SigningKey::from_seed(&[1; 32]).public()] };
-        let genesis = GenesisManifest {
-            log_origin: "test".into(),
-            quorum: owners.clone(),
-            attestation_root_sha256: Sha256(TrustRoot::aws_nitro().sha256()),
-            builds: vec![],
-            sealing_provider: SealingProvider::Development,
-            created_at_ms: 1,
-        };
-        let (tenant, wallet) = (Tenant::parse("acme").unwrap(), AggregateId::parse("main").unwrap());
+        let owners = quorum(1, &[1]);
+        let genesis = manifest(Sha256(TrustRoot::aws_nitro().sha256()), vec![]);
+        let (tenant, wallet) = (acme(), AggregateId::parse("main").unwrap());
         World { operators: Operators::of_genesis(&genesis), genesis, tenant, wallet, owners }
     }
 
@@ -151,7 +144,7 @@ mod tests {
             ("wallet", |s| s.wallet = AggregateId::parse("other").unwrap()),
             ("command", |s| s.command_id = Uuid::from_u128(8)),
             ("policy", |s| s.policy_sha256 = Sha256([3; 32])),
-            ("quorum of owners", |s| s.owners.keys[0] = SigningKey::from_seed(&[8; 32]).public()),
+            ("quorum of owners", |s| s.owners.keys[0] = key(8).public()),
         ];
         for (expected, change) in changes {
             let mut certificate = world.certificate(b"");

@@ -150,26 +150,17 @@ pub fn statement_of(command: AuthorityCommand) -> Unsigned {
 
 #[cfg(test)]
 mod tests {
-    use nsl_schemas::authority::{Build, GenesisManifest, Quorum, SealingProvider};
+    use nsl_schemas::authority::{Build, GenesisManifest};
     use nsl_schemas::bytes::{Pcr, Sha256};
     use nsl_schemas::command::Command;
+    use nsl_test_site::{key, manifest, quorum};
 
     use super::*;
 
-    fn key(seed: u8) -> SigningKey {
-        SigningKey::from_seed(&[seed; 32])
-    }
-
     /// Two of the keys 1, 2 and 3.
     fn operators() -> Operators {
-        Operators::of_genesis(&GenesisManifest {
-            log_origin: "test".into(),
-            quorum: Quorum { threshold: 2, keys: vec![key(1).public(), key(2).public(), key(3).public()] },
-            attestation_root_sha256: Sha256([0; 32]),
-            builds: vec![],
-            sealing_provider: SealingProvider::Development,
-            created_at_ms: 1,
-        })
+        let manifest = manifest(Sha256([0; 32]), vec![]);
+        Operators::of_genesis(&GenesisManifest { quorum: quorum(2, &[1, 2, 3]), ..manifest })
     }
 
     fn build() -> Build {

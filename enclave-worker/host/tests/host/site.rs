@@ -12,20 +12,12 @@ use nsl_enclave_protocol::{Endpoint, Listener, ServerLimits, serve};
 use nsl_enclave_worker::nsm::software::{DevelopmentRoot, SoftwareNsm, system_time_ms};
 use nsl_enclave_worker::seal::SealingKey;
 use nsl_enclave_worker::{Genesis, Worker};
-use nsl_schemas::authority::{
-    Build, GenesisManifest, GrantChain, IssuerGrant, Quorum, Scope, SealingProvider, Signed, TenantRoot,
-};
+use nsl_schemas::authority::Build;
 use nsl_schemas::bytes::{Pcr, Sha256};
 use nsl_schemas::canonical;
-use nsl_schemas::command::wallet::Create;
-use nsl_schemas::envelope::SignedCommand;
-use nsl_schemas::ids;
 use nsl_schemas::job::{EnclaveJob, EnclaveTask};
 use nsl_schemas::nkey::SigningKey;
-use nsl_schemas::number::{Amount, Datoshi};
-use nsl_schemas::policy::{AssetRule, Policy, Rules};
-use nsl_schemas::subject::CommandSubject;
-use nsl_schemas::token::Tenant;
+use nsl_test_site::{Order, manifest, policy};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -33,14 +25,10 @@ use uuid::Uuid;
 
 const MEASUREMENTS: [[u8; 48]; 3] = [[0xa0; 48], [0xa1; 48], [0xa2; 48]];
 
-fn key(seed: u8) -> SigningKey {
-    SigningKey::from_seed(&[seed; 32])
-}
-
 pub(crate) struct Site {
     folder: TempDir,
     root_pem: String,
-    genesis: Signed<GenesisManifest>,
+    log: nsl_test_site::Site,
 }
 
 impl Site {
@@ -52,32 +40,23 @@ impl Site {
     /// A site that allows these builds.
     pub(crate) fn of(builds: Vec<Build>) -> Self {
         let root = DevelopmentRoot::generate(system_time_ms()).unwrap();
-        let manifest = GenesisManifest {
-            log_origin: "test".into(),
-            quorum: Quorum { threshold: 1, keys: vec![key(1).public()] },
-            attestation_root_sha256: Sha256(root.sha256()),
-            builds,
-            sealing_provider: SealingProvider::Development,
-            created_at_ms: 1,
-        };
-        let genesis = Signed::sign(manifest, &[&key(1)]);
+        let log = nsl_test_site::Site::of(manifest(Sha256(root.sha256()), builds));
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("genesis.json"), canonical::to_string(&genesis)).unwrap();
+        fs::write(folder.path().join("genesis.json"), canonical::to_string(&log.genesis)).unwrap();
         let seed = folder.path().join("seed");
         fs::write(&seed, &*SigningKey::seed_text(&[4; 32])).unwrap();
         fs::set_permissions(seed, Permissions::from_mode(0o600)).unwrap();
         let root_pem = root.to_pem().to_string();
         fs::write(folder.path().join("root.pem"), &root_pem).unwrap();
         fs::write(folder.path().join("sealing-key"), [42; 32]).unwrap();
-        Self { folder, root_pem, genesis }
+        Self { folder, root_pem, log }
     }
 
     /// A manifest of the same root for another build, which this site's host does not know.
     pub(crate) fn another_genesis(&self, file: &str, build: Build) {
-        let mut manifest = self.genesis.statement.clone();
-        manifest.builds = vec![build];
-        let genesis = Signed::sign(manifest, &[&key(1)]);
-        fs::write(self.folder.path().join(file), canonical::to_string(&genesis)).unwrap();
+        let root_sha256 = self.log.genesis.statement.attestation_root_sha256;
+        let other = nsl_test_site::Site::of(manifest(root_sha256, vec![build]));
+        fs::write(self.folder.path().join(file), canonical::to_string(&other.genesis)).unwrap();
     }
 
     /// Where its files are.
@@ -94,7 +73,7 @@ impl Site {
     pub(crate) async fn worker_at(&self, endpoint: &Endpoint) -> RunningWorker {
         let root = DevelopmentRoot::from_pem(self.root_pem.as_bytes()).unwrap();
         let nsm = SoftwareNsm::boot(root, MEASUREMENTS, Box::new(system_time_ms)).unwrap();
-        let genesis = Genesis::obey(self.genesis.clone()).unwrap();
+        let genesis = Genesis::obey(self.log.genesis.clone()).unwrap();
         let sealing_key = SealingKey::derive(&[42; 32], genesis.sha256()).unwrap();
         let worker = Arc::new(Worker::start(genesis, Box::new(nsm), sealing_key).await.unwrap());
         let listener = Listener::bind(endpoint).await.unwrap();
@@ -144,53 +123,14 @@ impl Site {
 
     /// The job of a command that creates a wallet.
     pub(crate) fn create_key_job(&self) -> EnclaveJob {
-        let (genesis_sha256, tenant) = (self.genesis.statement.sha256(), Tenant::parse("acme").unwrap());
-        let root = TenantRoot {
-            genesis_sha256,
-            tenant: tenant.clone(),
-            key: key(2).public(),
-            issued_at_ms: 1,
-            epoch: 0,
-        };
-        let any = || "*".to_owned();
-        let grant = IssuerGrant {
-            genesis_sha256,
-            tenant,
-            key: key(3).public(),
-            label: "test".into(),
-            scopes: vec![Scope { aggregate: any(), id: any(), verb: any() }],
-            not_before_ms: 0,
-            expires_at_ms: system_time_ms() + 3_600_000,
-        };
-        let authority = GrantChain {
-            root: Signed::sign(root, &[&key(1)]),
-            grant: Signed::sign(grant, &[&key(2)]),
-            revocation: None,
-        };
-        let subject = CommandSubject::parse("nsl.v1.cmd.acme.wallet.main.create").unwrap();
-        let (command_id, now_ms) = (Uuid::now_v7(), system_time_ms());
-        let payload = canonical::to_string(&Create { policy: policy() });
-        let command = SignedCommand::sign(&key(3), &subject, command_id, now_ms, now_ms + 1000, payload);
-        let job_id = ids::job_id(ids::event_id(command_id, 0));
-        EnclaveJob { job_id, command, authority, task: EnclaveTask::CreateKey }
+        let order = Order::create(policy(), system_time_ms()).with_id(Uuid::now_v7());
+        self.log.job(order, EnclaveTask::CreateKey)
     }
 }
 
 fn set(command: &mut Command, settings: &[String]) {
     for setting in settings {
         command.arg("--set").arg(setting);
-    }
-}
-
-fn policy() -> Policy {
-    let gas = "0xd2a4cff31913016155e38e474a2c06d08be276cf".to_owned();
-    Policy {
-        owners: Quorum { threshold: 1, keys: vec![key(9).public()] },
-        network_magic: 1,
-        assets: vec![AssetRule { asset: gas, amount_max: Amount(100) }],
-        recipients: None,
-        fee_max_datoshi: Datoshi(10),
-        rules: Rules::default(),
     }
 }
 

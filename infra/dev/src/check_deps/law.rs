@@ -21,11 +21,12 @@ pub(super) const INFRA: [&str; 5] =
     ["nsl-bus", "nsl-config", "nsl-event-store", "nsl-neo-rpc", "nsl-telemetry"];
 
 /// Tools and tests: they use everything, nothing uses them, in tests neither.
-pub(super) const LEAVES: [&str; 6] =
-    ["nsl-dev", "nsl-tests", "nsl-load", "nsl-simulation", "nsl-fuzz", "nsl-kms"];
+pub(super) const LEAVES: [&str; 7] =
+    ["nsl-dev", "nsl-tests", "nsl-load", "nsl-simulation", "nsl-fuzz", "nsl-kms", "nsl-hostile"];
 
-/// Real services for tests: any crate may use it as a dev-dependency, only the leaves otherwise.
-pub(super) const TEST_SUPPORT: &str = "nsl-local-services";
+/// Real services, and a site's keys and jobs, for tests: any crate may use them as dev-dependencies, only the leaves
+/// otherwise.
+pub(super) const TEST_SUPPORT: [&str; 2] = ["nsl-local-services", "nsl-test-site"];
 
 /// A cargo feature that no distribution binary has.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ pub(super) const ENCLAVE_CRATES: [&str; 7] = [
 pub(super) const FORBIDDEN_IN_ENCLAVE: [&str; 8] =
     ["async-nats", "axum", "cqrs-es", "hyper", "postgres-es", "reqwest", "sqlx", "ureq"];
 
-pub(super) const LAW: [Rule; 31] = [
+pub(super) const LAW: [Rule; 33] = [
     only("nsl-schemas", &[]),
     only("nsl-verify", &[]),
     only("nsl-policy", &["nsl-schemas", "nsl-neo"]),
@@ -99,13 +100,15 @@ pub(super) const LAW: [Rule; 31] = [
     only("nsl-enclave-init", &[]),
     only("nsl-enclave-image", &["nsl-enclave-init", "nsl-enclave-protocol", "nsl-schemas"]),
     with_infra("nsl-enclave-host", &["nsl-enclave-protocol", "nsl-schemas", "nsl-verify", "nsl-client"]),
-    only(TEST_SUPPORT, &[]),
+    only(TEST_SUPPORT[0], &[]),
+    only(TEST_SUPPORT[1], &["nsl-schemas"]),
     Rule { package: LEAVES[0], uses: Uses::Anything },
     Rule { package: LEAVES[1], uses: Uses::Anything },
     Rule { package: LEAVES[2], uses: Uses::Anything },
     Rule { package: LEAVES[3], uses: Uses::Anything },
     Rule { package: LEAVES[4], uses: Uses::Anything },
     Rule { package: LEAVES[5], uses: Uses::Anything },
+    Rule { package: LEAVES[6], uses: Uses::Anything },
 ];
 
 const fn only(package: &'static str, crates: &'static [&'static str]) -> Rule {

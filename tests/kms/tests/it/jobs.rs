@@ -81,8 +81,12 @@ impl Site {
             network_fee_datoshi: Datoshi(4),
             valid_until_block: 100,
         };
-        let task =
-            EnclaveTask::SignTransfer { approvals: vec![], reservation: None, sealed_key: sealed_key.clone(), policy: policy() };
+        let task = EnclaveTask::SignTransfer {
+            approvals: vec![],
+            reservation: None,
+            sealed_key: sealed_key.clone(),
+            policy: policy(),
+        };
         let job = self.job("request-transfer", canonical::to_string(&transfer), task);
         perform(worker, job).await.unwrap()
     }

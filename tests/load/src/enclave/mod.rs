@@ -127,7 +127,7 @@ impl Bench {
         let mut site = Site::prepare(&arguments.worker, folder.path())?;
         let worker = Worker::start(&arguments.worker, folder.path(), 0, cores[0]).await?;
         site.open_wallets(&worker.connect().await?).await?;
-        let jobs = site.transfers(JOBS)?.into();
+        let jobs = site.transfers(JOBS).into();
         Ok(Self { arguments, cores, folder, worker, jobs, limit: Arc::new(Limit::new()?) })
     }
 

@@ -1,45 +1,24 @@
 //! What the operators decided, as a service tells it that nobody trusts.
 
 use nsl_client::operators::Error;
-use nsl_schemas::authority::{
-    ActError, Build, GenesisManifest, OperatorAct, OperatorStatement, Operators, Quorum, SealingProvider,
-    Signed,
-};
+use nsl_schemas::authority::{ActError, Build, GenesisManifest, OperatorAct, OperatorStatement, Signed};
 use nsl_schemas::bytes::{Pcr, Sha256};
-use nsl_schemas::nkey::SigningKey;
+use nsl_test_site::{Site, key, manifest, quorum};
 
 use crate::world::world;
 
-fn key(seed: u8) -> SigningKey {
-    SigningKey::from_seed(&[seed; 32])
-}
-
 /// Two of the keys 1, 2 and 3.
 fn genesis() -> GenesisManifest {
-    GenesisManifest {
-        log_origin: "test".into(),
-        quorum: Quorum { threshold: 2, keys: vec![key(1).public(), key(2).public(), key(3).public()] },
-        attestation_root_sha256: Sha256([0; 32]),
-        builds: vec![],
-        sealing_provider: SealingProvider::Development,
-        created_at_ms: 1,
-    }
+    GenesisManifest { quorum: quorum(2, &[1, 2, 3]), ..manifest(Sha256([0; 32]), vec![]) }
 }
 
 fn acts() -> Vec<Signed<OperatorStatement>> {
-    let mut operators = Operators::of_genesis(&genesis());
     let build = Build { name: "next".into(), pcr0: Pcr([1; 48]), pcr1: Pcr([2; 48]), pcr2: Pcr([3; 48]) };
-    let acts = [
-        OperatorAct::AllowBuild { build: build.clone() },
-        OperatorAct::RevokeWorker { key: key(9).public() },
-        OperatorAct::RevokeBuild { build },
-    ];
-    let sign = |act| {
-        let signed = Signed::sign(operators.next(act, 1), &[&key(1), &key(3)]);
-        operators.apply(&signed.statement);
-        signed
-    };
-    acts.into_iter().map(sign).collect()
+    Site::of(genesis()).acts(vec![
+        (OperatorAct::AllowBuild { build: build.clone() }, &[1, 3]),
+        (OperatorAct::RevokeWorker { key: key(9).public() }, &[1, 3]),
+        (OperatorAct::RevokeBuild { build }, &[1, 3]),
+    ])
 }
 
 #[tokio::test]

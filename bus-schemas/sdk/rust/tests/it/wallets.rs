@@ -5,13 +5,12 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use nsl_client::transfer::TransferStep;
 use nsl_client::{birth, wallet};
-use nsl_schemas::authority::{GenesisManifest, Quorum, SealingProvider};
+use nsl_schemas::authority::GenesisManifest;
 use nsl_schemas::bytes::Sha256;
 use nsl_schemas::command::wallet::VmState;
-use nsl_schemas::nkey::SigningKey;
 use nsl_schemas::number::Datoshi;
-use nsl_schemas::policy::{Policy, Rules};
 use nsl_schemas::token::AggregateId;
+use nsl_test_site::{key, manifest, policy};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -19,38 +18,16 @@ use crate::world::world;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-fn quorum() -> Quorum {
-    Quorum { threshold: 1, keys: vec![SigningKey::from_seed(&[1; 32]).public()] }
-}
-
 fn genesis() -> GenesisManifest {
     // AWS's root: admitted by every build.
     let root = "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b".parse().unwrap();
-    GenesisManifest {
-        log_origin: "test".into(),
-        quorum: quorum(),
-        attestation_root_sha256: root,
-        builds: vec![],
-        sealing_provider: SealingProvider::Development,
-        created_at_ms: 1,
-    }
-}
-
-fn policy() -> Policy {
-    Policy {
-        owners: quorum(),
-        network_magic: 1,
-        assets: vec![],
-        recipients: None,
-        fee_max_datoshi: Datoshi(1),
-        rules: Rules::default(),
-    }
+    manifest(root, vec![])
 }
 
 fn outcome_proof() -> Value {
     let zero = Sha256([0; 32]).to_string();
     json!({
-        "worker": quorum().keys[0],
+        "worker": key(40).public(),
         "statement": {"job_id": Uuid::nil(), "request_sha256": zero, "result_sha256": zero, "post_state_sha256": zero},
         "signature": "",
     })
@@ -67,7 +44,7 @@ async fn a_key_whose_certificate_does_not_hold_is_not_handed_out() {
         let statement = json!({
             "genesis_sha256": genesis().sha256(), "tenant": world.tenant, "wallet": "main",
             "command_id": prepared.command_id(), "public_key": "02".repeat(33),
-            "policy_sha256": policy().sha256(), "owners": quorum(),
+            "policy_sha256": policy().sha256(), "owners": policy().owners,
         });
         let created = json!({
             "event": "key-created", "request_id": prepared.command_id(), "public_key": "02".repeat(33),

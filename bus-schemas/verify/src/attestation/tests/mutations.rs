@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use fastrand::Rng;
+use nsl_test_site::mutate;
 use proptest::prelude::*;
 
 use super::documents::{Payload, judge};
@@ -14,8 +15,6 @@ use super::documents::{Payload, judge};
 pub(super) const MUTATIONS: u32 = 100_000;
 /// Changes that one mutation is made of, at most.
 const CHANGES_MAX: usize = 3;
-/// Bytes that one change inserts, removes or repeats, at most.
-const CHANGED_BYTES_MAX: usize = 64;
 
 /// The only change that leaves what is signed and what is said alone: the optional tag of COSE_Sign1.
 const TAG: u8 = 0xd2;
@@ -24,28 +23,6 @@ static DOCUMENT: LazyLock<Vec<u8>> = LazyLock::new(|| Payload::valid().signed())
 
 fn untagged(document: &[u8]) -> &[u8] {
     document.strip_prefix(&[TAG]).unwrap_or(document)
-}
-
-/// Changes something anywhere.
-fn mutate(random: &mut Rng, document: &mut Vec<u8>) {
-    if document.is_empty() {
-        return document.push(random.u8(..));
-    }
-    let at = random.usize(..document.len());
-    let end = (at + random.usize(1..=CHANGED_BYTES_MAX)).min(document.len());
-    match random.u8(..8) {
-        0 => document.truncate(at),
-        1 => drop(document.drain(at..end)),
-        2 => document.extend_from_within(at..end),
-        3 => {
-            let repeated = document[at..end].to_vec();
-            drop(document.splice(at..at, repeated));
-        }
-        4 => document.insert(at, random.u8(..)),
-        5 => document[at..end].fill(if random.bool() { 0 } else { 0xff }),
-        6 => document[at] = random.u8(..),
-        _ => document[at] ^= 1 << random.u8(..8),
-    }
 }
 
 /// How many of [`MUTATIONS`] mutations of the documents in turn are accepted, on all cores. The n-th mutation is always

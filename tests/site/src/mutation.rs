@@ -1,4 +1,4 @@
-//! Changes to samples.
+//! Changes to bytes, as chance, a broken disk or a host makes them.
 
 use fastrand::Rng;
 
