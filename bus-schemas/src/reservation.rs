@@ -28,6 +28,9 @@ pub struct Reservation {
     pub counters: Counters,
     /// The log.
     pub genesis_sha256: Sha256,
+    /// The version of the wallet's key that was presented. It never falls along the chain: once something was reserved
+    /// under a policy, nothing is reserved under an earlier one.
+    pub key_version: u32,
     /// The policy that allowed it.
     pub policy_sha256: Sha256,
     /// [`Self::sha256`] of the reservation before it; of the empty string before the first.
@@ -136,6 +139,7 @@ mod tests {
                 signatures_in_all: 1,
             },
             genesis_sha256: Sha256([1; 32]),
+            key_version: 1,
             policy_sha256: Sha256([2; 32]),
             previous_sha256: Sha256::of(b""),
             request_id: Uuid::from_u128(7),
@@ -176,7 +180,7 @@ mod tests {
     proptest! {
         /// Whatever is changed is another reservation.
         #[test]
-        fn every_member_is_in_the_hash(member in 0_usize..11, bits: u32) {
+        fn every_member_is_in_the_hash(member in 0_usize..12, bits: u32) {
             let mut other = reservation();
             let text = format!("{}{bits}", other.tx_hash);
             match member {
@@ -190,6 +194,7 @@ mod tests {
                 7 => other.sequence ^= bits,
                 8 => other.tenant = format!("t{bits}").parse().unwrap(),
                 9 => other.tx_hash = text,
+                10 => other.key_version ^= bits,
                 _ => other.wallet = format!("w{bits}").parse().unwrap(),
             }
             prop_assert_eq!(other == reservation(), other.sha256() == reservation().sha256());

@@ -53,6 +53,7 @@ mod tests {
         Reservation {
             counters: Counters::default(),
             genesis_sha256: Sha256([1; 32]),
+            key_version: 1,
             policy_sha256: Sha256([2; 32]),
             previous_sha256: Sha256::of(b""),
             request_id: Uuid::from_u128(7),

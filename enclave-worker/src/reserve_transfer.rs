@@ -2,7 +2,8 @@
 //! signature would be judged by, counts on from the wallet's last reservation, and seals the next one.
 //!
 //! A host may present another reservation as the last, or none. That makes a reservation of a chain which is not the log's,
-//! and no majority endorses it: nothing is ever signed for it.
+//! and no majority endorses it: nothing is ever signed for it. Nor does an older key with its older policy help, once
+//! something was reserved with a newer one.
 
 use nsl_policy::{Denied, Spend, TransferFacts, reserve, transaction};
 use nsl_schemas::authority::Signed;
@@ -35,6 +36,11 @@ pub(crate) fn reserve_transfer(
     let seal = ReservationSeal::of(&key).map_err(Unavailable::from)?;
     let last = last.map(|last| withheld_mode::check_genuine(&seal, last)).transpose()?;
     let (head, nothing) = (last.map_or_else(Head::before_first, Reservation::head), Counters::default());
+    let key_version = state.sealed_key.version;
+    if last.is_some_and(|last| last.key_version > key_version) {
+        let message = "the wallet reserved with a later version of its key already";
+        return Err(Refusal::new(errors::WORKER_STATE_INVALID, message).into());
+    }
     let sequence = head.sequence.checked_add(1).ok_or_else(|| {
         Refusal::new(errors::WORKER_STATE_INVALID, "the wallet reserved as often as sequences can count")
     })?;
@@ -46,6 +52,7 @@ pub(crate) fn reserve_transfer(
     let reservation = seal.seal(Reservation {
         counters,
         genesis_sha256: subject.genesis_sha256,
+        key_version,
         policy_sha256: state.policy.sha256(),
         previous_sha256: head.sha256,
         request_id: subject.command_id,

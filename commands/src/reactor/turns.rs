@@ -110,6 +110,7 @@ mod tests {
         let reservation = Reservation {
             counters: Counters::default(),
             genesis_sha256: Sha256([0; 32]),
+            key_version: 1,
             policy_sha256: policy.sha256(),
             previous_sha256: Sha256([0; 32]),
             request_id: Uuid::from_u128(number),

@@ -43,6 +43,7 @@ fn reserved(world: &World, job: &EnclaveJob) -> SignedOutcome {
     let reservation = Reservation {
         counters: nsl_policy::reserve(policy, &counters, &spend, 1).unwrap(),
         genesis_sha256: world.manifest().sha256(),
+        key_version: 1,
         policy_sha256: policy.sha256(),
         previous_sha256: head.sha256,
         request_id: envelope.command_id,

@@ -96,7 +96,8 @@ impl OpenWallet {
             && reservation.request_id == answered.request.id
             && reservation.request_sha256 == answered.request.sha256
             && reservation.tx_hash == answered.tx_hash
-            && reservation.policy_sha256 == policy_sha256;
+            && reservation.policy_sha256 == policy_sha256
+            && reservation.key_version <= self.sealed_key.version;
         if !is_for_this || sealed.seal.0.len() != SEAL_BYTES {
             return invalid("the reservation is for something else");
         }

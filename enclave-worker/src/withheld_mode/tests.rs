@@ -41,6 +41,7 @@ fn reservation() -> Reservation {
     Reservation {
         counters: Counters::default(),
         genesis_sha256,
+        key_version: 1,
         policy_sha256: POLICY,
         previous_sha256: Head::before_first().sha256,
         request_id: command_id,

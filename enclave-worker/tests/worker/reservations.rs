@@ -216,6 +216,7 @@ async fn a_reservation_under_a_policy_that_was_replaced_signs_nothing() {
     let site = Site::new();
     let worker = site.worker().await;
     let mut wallet = Wallet::born(&site, counting()).await;
+    let wallet_before = Wallet { site: &site, sealed_key: wallet.sealed_key.clone(), policy: wallet.policy.clone(), public_key: wallet.public_key.clone() };
     let before = wallet.reserved(&worker, 60, None).await;
     let mut next = counting();
     next.fee_max_datoshi = Datoshi(11);
@@ -228,4 +229,7 @@ async fn a_reservation_under_a_policy_that_was_replaced_signs_nothing() {
     let after = wallet.reserved(&worker, 90, Some(&before)).await;
     let outcome = perform(&worker, wallet.reserve_job(&of_amount(1), Some(&after))).await;
     assert_eq!(refusal(&outcome), "amount_window_exceeded");
+    // And the policy from before comes back no more, however genuine its sealed key is.
+    let again = wallet_before.reserve_job(&of_amount(1), Some(&after));
+    assert_eq!(refusal(&perform(&worker, again).await), "worker_state_invalid");
 }

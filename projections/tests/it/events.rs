@@ -152,6 +152,7 @@ pub(crate) fn transfer_reserved(number: u128) -> WalletEvent {
     let reservation = Reservation {
         counters: Counters::default(),
         genesis_sha256: Sha256::of(b"genesis"),
+        key_version: 1,
         policy_sha256: Sha256::of(b"policy"),
         previous_sha256: Sha256::of(b""),
         request_id: request(number),

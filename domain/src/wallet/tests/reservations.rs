@@ -77,6 +77,7 @@ fn worker(
     let reservation = Reservation {
         counters,
         genesis_sha256: genesis().sha256,
+        key_version: 1,
         policy_sha256: policy.sha256(),
         previous_sha256: head.sha256,
         request_id: request,

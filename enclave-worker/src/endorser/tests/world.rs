@@ -112,6 +112,7 @@ impl World {
         self.reservations.push(Reservation {
             counters: Counters::default(),
             genesis_sha256: self.operators.genesis_sha256(),
+            key_version: 1,
             policy_sha256: Sha256([1; 32]),
             previous_sha256: before.sha256,
             request_id: Uuid::from_u128(number),

@@ -93,6 +93,7 @@ pub(super) fn reservation(extent: Extent) -> SealedReservation {
     let reservation = Reservation {
         counters: counters(extent),
         genesis_sha256: extent.sha256("genesis"),
+        key_version: 1,
         policy_sha256: extent.sha256("policy"),
         previous_sha256: extent.sha256("previous reservation"),
         request_id: extent.uuid(),
