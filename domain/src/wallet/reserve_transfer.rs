@@ -13,7 +13,7 @@ use nsl_schemas::errors;
 use nsl_schemas::event::wallet::{OutcomeProof, TransferRefused, TransferReserved, WalletEvent};
 use nsl_schemas::outcome::JobResult;
 use nsl_schemas::policy::Counters;
-use nsl_schemas::reservation::{Head, SEAL_BYTES, SealedReservation};
+use nsl_schemas::reservation::{Head, Reservation, SEAL_BYTES, SealedReservation};
 use uuid::Uuid;
 
 use super::{AnsweredTransfer, OpenWallet, RESERVED_MAX, Transfer};
@@ -103,7 +103,7 @@ impl OpenWallet {
         }
         let out_of_turn = |message: &str| Err(Rejection::new(errors::RESERVATION_OUT_OF_TURN, message));
         let last = self.last_reservation.as_ref().map(|last| &last.reservation);
-        if !reservation.follows(&last.map_or_else(Head::before_first, |last| last.head())) {
+        if !reservation.follows(&last.map_or_else(Head::before_first, Reservation::head)) {
             return out_of_turn("the reservation does not follow the wallet's last one");
         }
         if self.reserved(policy_sha256) >= RESERVED_MAX {

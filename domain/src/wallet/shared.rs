@@ -23,6 +23,7 @@ where
 pub(super) mod optional {
     use super::{Arc, Deserialize, Deserializer, Serialize, Serializer};
 
+    #[expect(clippy::ref_option, reason = "serde passes a reference")]
     pub(in super::super) fn serialize<T: Serialize, S: Serializer>(
         value: &Option<Arc<T>>,
         serializer: S,
