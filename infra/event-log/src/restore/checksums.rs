@@ -30,16 +30,15 @@ impl Checksums {
 /// That the file is the one that its checksum was made of.
 pub(super) fn check(path: &Path, apart: Option<&Checksums>) -> Result<(), Error> {
     let beside;
-    let checksums = match apart {
-        Some(checksums) => checksums,
-        None => {
-            let list = path.with_extension(format!("{}.sha256", source::EXTENSION));
-            if !list.exists() {
-                return Err(Error::NoChecksum { path: path.to_owned() });
-            }
-            beside = Checksums::read(&list)?;
-            &beside
+    let checksums = if let Some(checksums) = apart {
+        checksums
+    } else {
+        let list = path.with_extension(format!("{}.sha256", source::EXTENSION));
+        if !list.exists() {
+            return Err(Error::NoChecksum { path: path.to_owned() });
         }
+        beside = Checksums::read(&list)?;
+        &beside
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let expected =

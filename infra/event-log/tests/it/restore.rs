@@ -87,7 +87,11 @@ impl Archives {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 /// Every row of the log's tables, as text.
@@ -195,7 +199,9 @@ fn damages() -> Vec<(&'static str, i32, Damage)> {
         ("begins at position 81 where 41 belongs", 3, |ours, _| remove(ours, SECOND)),
         ("begin at position 41, a log at position 1", 1, |ours, _| remove(ours, FIRST)),
         ("no archive in the folder", 1, |ours, _| {
-            [FIRST, SECOND, TAIL].iter().for_each(|name| remove(ours, name));
+            for name in [FIRST, SECOND, TAIL] {
+                remove(ours, name);
+            }
         }),
         ("has no checksum", 1, |ours, _| remove(ours, &format!("{SECOND}.sha256"))),
         ("is not the file that its checksum was made of", 3, |ours, _| {
@@ -214,7 +220,9 @@ fn damages() -> Vec<(&'static str, i32, Damage)> {
         }),
         ("is of another log", 3, |ours, theirs| ours.replace(SECOND, &theirs.bytes(SECOND))),
         ("began with genesis", 1, |ours, theirs| {
-            [FIRST, SECOND, TAIL].iter().for_each(|name| ours.replace(name, &theirs.bytes(name)));
+            for name in [FIRST, SECOND, TAIL] {
+                ours.replace(name, &theirs.bytes(name));
+            }
         }),
         ("no genesis manifest signed by its own quorum", 1, |ours, _| {
             std::fs::write(ours.file("genesis.json"), "{}").unwrap();
