@@ -216,7 +216,12 @@ async fn a_reservation_under_a_policy_that_was_replaced_signs_nothing() {
     let site = Site::new();
     let worker = site.worker().await;
     let mut wallet = Wallet::born(&site, counting()).await;
-    let wallet_before = Wallet { site: &site, sealed_key: wallet.sealed_key.clone(), policy: wallet.policy.clone(), public_key: wallet.public_key.clone() };
+    let wallet_before = Wallet {
+        site: &site,
+        sealed_key: wallet.sealed_key.clone(),
+        policy: wallet.policy.clone(),
+        public_key: wallet.public_key.clone(),
+    };
     let before = wallet.reserved(&worker, 60, None).await;
     let mut next = counting();
     next.fee_max_datoshi = Datoshi(11);
