@@ -72,7 +72,7 @@ mod tests {
         let sealed = seal(7).seal(reservation());
         assert_eq!(
             hex::encode(&sealed.seal.0),
-            "88ae70b42143d6aecdf12453640c9e718e78335a848c0de2644dc6cb3028ece5"
+            "f8b66b57fefee0302b65f79285017ab05fdc1976b9ce303503bf3427a46619b7"
         );
     }
 

@@ -143,7 +143,7 @@ impl Worker {
             }
             Request::Endorse { certificate, policy, reservation, sealed_key } => {
                 let state = PresentedState { sealed_key: *sealed_key, policy: *policy };
-                self.endorse(&reservation, state, certificate.as_deref())
+                self.endorse(&reservation, &state, certificate.as_deref())
             }
             Request::Recall { head, wallet } => {
                 let endorsement = Box::new(self.member.recall(&wallet, &head)?);
@@ -195,11 +195,11 @@ impl Worker {
     fn endorse(
         &self,
         sealed: &SealedReservation,
-        state: PresentedState,
+        state: &PresentedState,
         certificate: Option<&Certificate>,
     ) -> Result<Response, Error> {
         self.shown.if_allowed()?;
-        endorse::check_seal(&self.sealing.keyring, self.genesis.sha256(), sealed, &state).map_err(
+        endorse::check_seal(&self.sealing.keyring, self.genesis.sha256(), sealed, state).map_err(
             |failure| match failure {
                 Failure::Refused(refusal) => Error::Reservation(refusal),
                 Failure::Unavailable(error) => Error::Unavailable(error),

@@ -186,7 +186,9 @@ fn any_heads() -> impl Strategy<Value = Heads> {
         .prop_map(|(sequence, hash, is_disputed)| Standing { head: head(sequence, hash), is_disputed });
     prop::collection::btree_map("[a-c]", standing, 0..3).prop_map(|of| {
         let mut heads = Heads::default();
-        of.into_iter().for_each(|(id, standing)| heads.set(wallet(&id), standing).unwrap());
+        for (id, standing) in of {
+            heads.set(wallet(&id), standing).unwrap();
+        }
         heads
     })
 }

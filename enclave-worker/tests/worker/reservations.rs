@@ -220,7 +220,7 @@ async fn a_reservation_under_a_policy_that_was_replaced_signs_nothing() {
         site: &site,
         sealed_key: wallet.sealed_key.clone(),
         policy: wallet.policy.clone(),
-        public_key: wallet.public_key.clone(),
+        public_key: wallet.public_key,
     };
     let before = wallet.reserved(&worker, 60, None).await;
     let mut next = counting();

@@ -222,10 +222,10 @@ async fn a_ciphertext_is_good_for_one_log_name_version_and_policy() {
 
 #[tokio::test]
 async fn only_readers_of_the_bound_policy_are_answered() {
+    type Alter = fn(&mut SecretReading);
     let site = Site::new();
     let worker = site.worker().await;
     let present = stored(&site, &worker).await;
-    type Alter = fn(&mut SecretReading);
     let cases: [(Alter, &[u8]); 12] = [
         (|_| {}, &[21]),
         (|_| {}, &[21, 21]),

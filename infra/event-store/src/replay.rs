@@ -265,13 +265,12 @@ fn condition(filter: &Filter) -> String {
         ("aggregate_type", aggregate_types.as_slice()),
         ("event_type", event_type.as_slice()),
     ];
-    let wanted = columns.iter().filter(|(_, wanted)| !wanted.is_empty());
-    wanted
-        .map(|(column, wanted)| {
-            let literals: Vec<_> = wanted.iter().map(|wanted| literal(wanted)).collect();
-            format!(" AND e.{column} IN ({})", literals.join(", "))
-        })
-        .collect()
+    let mut condition = String::new();
+    for (column, wanted) in columns.iter().filter(|(_, wanted)| !wanted.is_empty()) {
+        let literals: Vec<_> = wanted.iter().map(|wanted| literal(wanted)).collect();
+        condition.extend([" AND e.", *column, " IN (", &literals.join(", "), ")"]);
+    }
+    condition
 }
 
 /// Quotes a text for a session whose strings conform to the standard, where nothing but the quote is special. A NUL,

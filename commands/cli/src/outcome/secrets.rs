@@ -24,8 +24,8 @@ pub(crate) struct SecretSealed {
 }
 
 impl SecretSealed {
-    pub(crate) fn new(secret: AggregateId, sealed: SealedVersion, result: CommandResult) -> Self {
-        let SealedVersion { version, policy_sha256, position } = sealed;
+    pub(crate) fn new(secret: AggregateId, sealed: &SealedVersion, result: CommandResult) -> Self {
+        let &SealedVersion { version, policy_sha256, position } = sealed;
         Self { secret, version, policy_sha256, position, command: result.into() }
     }
 

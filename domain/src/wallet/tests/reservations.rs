@@ -351,9 +351,9 @@ impl World {
         self.log.extend(self.life.step_at(self.now_ms, command_id, body).unwrap_or_default());
     }
 
-    fn reserve(&mut self, request: usize, last: Option<SealedReservation>) {
+    fn reserve(&mut self, request: usize, last: Option<&SealedReservation>) {
         let (request, transfer) = self.requests[request].clone();
-        let result = worker(&self.policy, last.as_ref(), request, &transfer, self.now_ms);
+        let result = worker(&self.policy, last, request, &transfer, self.now_ms);
         if let JobResult::TransferReserved { reservation } = &result {
             self.made.push(reservation.clone());
         }
@@ -379,10 +379,11 @@ impl World {
             Step::Reserve(request, last) => {
                 let last = last.filter(|_| !self.made.is_empty());
                 let last = last.map(|last| self.made[last.index(self.made.len())].clone());
-                self.reserve(request.index(count), last);
+                self.reserve(request.index(count), last.as_ref());
             }
             Step::ReserveNext(request) => {
-                self.reserve(request.index(count), self.life.wallet().last_reservation().cloned());
+                let last = self.life.wallet().last_reservation().cloned();
+                self.reserve(request.index(count), last.as_ref());
             }
             Step::Sign(request) => {
                 let (request, transfer) = self.requests[request.index(count)].clone();

@@ -7,7 +7,7 @@ use super::super::Endorser;
 use super::world::{WALLETS, World};
 
 /// What the host does next; numbers choose among what there is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Move {
     /// A worker reserves after any reservation: old state shown again is a fork.
     Reserve {
@@ -88,7 +88,9 @@ impl World {
             Move::Recall { back, workers } => {
                 let Some(at) = self.reservations.len().checked_sub(back + 1) else { return };
                 let (wallet, head) = (self.reservations[at].wallet_name(), self.reservations[at].head());
-                chosen(self, workers).into_iter().for_each(|worker| self.recall(worker, &wallet, &head));
+                for worker in chosen(self, workers) {
+                    self.recall(worker, &wallet, &head);
+                }
             }
             Move::Leave { workers, next } => {
                 let members = self.keys(chosen(self, next));

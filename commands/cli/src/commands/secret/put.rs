@@ -45,7 +45,7 @@ impl Put {
         let (from, limit) = (result.first_position, invocation.timeout());
         let tenant = session.tenant();
         let sealed = session.client.await_sealed(tenant, &secret, result.command_id, from, limit).await?;
-        Ok(Outcome::SecretStored(SecretSealed::new(secret, sealed, result)))
+        Ok(Outcome::SecretStored(SecretSealed::new(secret, &sealed, result)))
     }
 
     async fn prepare(self, session: &Session<'_>) -> Result<Prepared, Error> {

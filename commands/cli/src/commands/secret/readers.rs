@@ -43,7 +43,7 @@ impl Readers {
         let (from, limit) = (result.first_position, invocation.timeout());
         let tenant = session.tenant();
         let sealed = session.client.await_sealed(tenant, &secret, result.command_id, from, limit).await?;
-        Ok(Outcome::SecretReadersChanged(SecretSealed::new(secret, sealed, result)))
+        Ok(Outcome::SecretReadersChanged(SecretSealed::new(secret, &sealed, result)))
     }
 
     /// The owners sign over the hash of the policy that is shown: were it not the one in force, no worker would follow.

@@ -31,18 +31,17 @@ impl Rm {
         let Self { secret, owner_seed, id } = self;
         let session = invocation.connect().await?;
         let subject = session.client.subject("secret", &secret, "destroy")?;
-        let prepared = match session.kept(id, &subject)? {
-            Some(prepared) => prepared,
-            None => {
-                let destruction = SecretDestruction {
-                    genesis_sha256: session.genesis()?.statement.sha256(),
-                    secret: secret.clone(),
-                    tenant: session.tenant().clone(),
-                };
-                let owners = seeds(&owner_seed)?;
-                let signed = Signed::sign(destruction, &signers(&session, &owners)?);
-                session.client.prepare_destruction(id.unwrap_or_else(Uuid::now_v7), signed)?
-            }
+        let prepared = if let Some(prepared) = session.kept(id, &subject)? {
+            prepared
+        } else {
+            let destruction = SecretDestruction {
+                genesis_sha256: session.genesis()?.statement.sha256(),
+                secret: secret.clone(),
+                tenant: session.tenant().clone(),
+            };
+            let owners = seeds(&owner_seed)?;
+            let signed = Signed::sign(destruction, &signers(&session, &owners)?);
+            session.client.prepare_destruction(id.unwrap_or_else(Uuid::now_v7), signed)?
         };
         let result = session.deliver(&prepared).await?;
         Ok(Outcome::SecretDestroyed { secret, command: result.into() })
