@@ -80,6 +80,8 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) 
 #[derive(Debug, Default)]
 pub struct AnswerReader {
     bytes: Vec<u8>,
+    /// The head's end begins at none of the bytes before: whoever drips bytes makes nobody look at them again.
+    searched: usize,
     head: Option<Head>,
 }
 
@@ -110,8 +112,11 @@ impl AnswerReader {
         }
     }
 
-    fn read_head(&self) -> Result<Option<Head>, Error> {
-        let Some(end) = self.bytes.windows(HEAD_END.len()).position(|window| window == HEAD_END) else {
+    fn read_head(&mut self) -> Result<Option<Head>, Error> {
+        let unsearched = self.bytes.get(self.searched..).unwrap_or_default();
+        let found = unsearched.windows(HEAD_END.len()).position(|window| window == HEAD_END);
+        let Some(end) = found.map(|at| self.searched + at) else {
+            self.searched = self.bytes.len().saturating_sub(HEAD_END.len() - 1);
             return if self.bytes.len() > HEAD_BYTES_MAX { Err(Error::HeadTooLong) } else { Ok(None) };
         };
         if end > HEAD_BYTES_MAX {

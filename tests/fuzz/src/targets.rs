@@ -171,7 +171,7 @@ fn http_answers(input: &[u8]) {
     }
 }
 
-/// Most bytes that are fed one at a time: each looks for the head's end anew.
+/// Most bytes that are fed one at a time: an answer's head and the beginning of its body.
 const TORN_BYTES_MAX: usize = 2048;
 
 fn kms_envelopes(input: &[u8]) {
