@@ -13,7 +13,7 @@ use crate::ledger::Ledger;
 use crate::matrix::{Attack, Finding, Mode};
 use crate::parent::{Born, PARENT, Parent, name};
 
-const WALLET: &str = "domain/src/wallet/outcome.rs";
+const WALLET: &str = "domain/src/outcome.rs";
 const RECORD: &str = "domain/src/wallet/record_outcome.rs";
 
 /// The outcome of a transfer as the parent altered it.

@@ -17,7 +17,7 @@ use crate::matrix::{Attack, Finding, Mode};
 use crate::parent::{Parent, name, policy_of};
 
 const STATE: &str = "worker_state_invalid";
-const WALLET: &str = "domain/src/wallet/outcome.rs";
+const WALLET: &str = "domain/src/outcome.rs";
 
 /// The sound transfer with another state.
 macro_rules! presented {
