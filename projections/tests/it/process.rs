@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use nsl_bus::Bus;
 use nsl_bus::async_nats::HeaderMap;
+use nsl_projections::read_model;
 use nsl_schemas::query::{ProjectionState, ProjectionStatus, Reply};
 use nsl_schemas::streams::{EVENTS, PRICES};
 use serde_json::Value;
@@ -47,7 +48,8 @@ async fn a_stream_that_stops_leaves_the_process_and_every_other_follower_alone()
             let statuses = statuses(bus).await;
             let (stopped, well): (Vec<_>, Vec<_>) =
                 statuses.iter().partition(|status| status.name == "event-stream");
-            well.len() == 5
+            // Every read model, and the price stream.
+            well.len() == read_model::ALL.len() + 1
                 && well.iter().all(|status| status.position == last && status.error.is_none())
                 && stopped[0].state == ProjectionState::Failed
                 && stopped[0].position == poison - 1
@@ -70,7 +72,8 @@ async fn the_service_follows_the_log_answers_and_stops_on_sigterm() {
             .await;
         until("every follower's progress", async || {
             let statuses = statuses(bus).await;
-            statuses.len() == 6
+            // Every read model, the event stream and the price stream.
+            statuses.len() == read_model::ALL.len() + 2
                 && statuses.iter().all(|status| status.position == last && status.error.is_none())
         })
         .await;
